@@ -1,1 +1,61 @@
-//! The contract and the layers of tierstack.
+//! The contract and the layers of tierstack: a read-through, multi-tier cache for repositories, built as tower services.
+//!
+//! Applications use the `tierstack` crate, which re-exports this one. This crate knows no Redis and no Postgres: a shared
+//! tier is a [`Tier`], an origin a [`Loader`] or a tower service.
+//!
+//! From the ground up:
+//!
+//! * Pure, without clock, randomness or runtime: [`Moment`], [`Token`], [`Stamp`] and [`Marks`], keys ([`Key`],
+//!   [`KeyFormat`]), entries ([`Entry`], [`Meta`], [`judge`]), [`Lookup`] and [`Answers`], [`Schema`], [`Query`], [`record`].
+//! * Seams: [`Clock`], [`Random`], [`Tier`], [`Loader`], [`Entity`], [`Stack`].
+//! * Mechanism: [`l1`], [`l2`], [`origin`], [`revalidate`], [`MemoryTier`], and the handle, [`Cache`].
+
+mod cache;
+mod clock;
+pub mod conformance;
+mod counters;
+mod entry;
+mod error;
+mod freshness;
+mod key;
+pub mod l1;
+pub mod l2;
+mod loader;
+mod lookup;
+mod memory_tier;
+mod namespace;
+pub mod origin;
+mod query;
+mod random;
+pub mod record;
+pub mod revalidate;
+mod schema;
+mod settings;
+mod stack;
+mod stamp;
+mod tier;
+mod time;
+mod token;
+
+pub use cache::{BatchError, Cache, CacheBuilder};
+pub use clock::{Clock, ManualClock};
+pub use counters::{Answered, Counters, Stats};
+pub use entry::{Age, Entry, Keep, Level, Meta};
+pub use error::{BoxError, Error, ErrorKind};
+pub use freshness::{Freshness, judge, satisfies};
+pub use key::{IntoKey, Key, KeyFormat, KeyPart, KeyText, KeyWriter, RowKey, RowKeyPart, Value, WireKey};
+pub use l1::{Eviction, L1};
+pub use loader::{Loaded, Loader, LoaderFn, loader_fn};
+pub use lookup::{Accept, Answer, Answers, Lookup, Outcome, Terms};
+pub use memory_tier::MemoryTier;
+pub use namespace::{Namespace, NamespaceBuilder};
+pub use origin::{EachLayer, Origin, origin_fn};
+pub use query::{Bound, Direction, Mode, Params, Query, QueryBuilder, QueryDef};
+pub use random::Random;
+pub use schema::{Column, Entity, Schema};
+pub use settings::Settings;
+pub use stack::{Inner, Stack};
+pub use stamp::{Hold, Marks, Stamp, Xid};
+pub use tier::{BoxFuture, Fill, Filled, Ground, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier};
+pub use time::Moment;
+pub use token::Token;

@@ -1,0 +1,200 @@
+//! Builds a cache: the one place that knows the order of the layers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower_layer::Layer;
+
+use super::{Cache, Half, Parts};
+use crate::counters::Counters;
+use crate::l1::{L1, L1Layer};
+use crate::l2::{L2Layer, L2Options};
+use crate::loader::Loader;
+use crate::origin::{Origin, OriginLayer, OriginOptions};
+use crate::revalidate::{Refreshes, RevalidateLayer};
+use crate::{Entity, Error, Freshness, Key, KeyFormat, Namespace, Schema, Settings, Stack, WireKey};
+
+/// A cache being built. Only the origin is required.
+#[must_use = "a cache exists once build() has checked it"]
+pub struct CacheBuilder<E: Entity> {
+    namespace: Namespace,
+    l1: Option<L1<E>>,
+    lists: u64,
+    origin: Option<Origin<E>>,
+    freshness: Freshness,
+    settings: Settings,
+}
+
+/// How many lists and secondary keys L1 holds, unless said otherwise.
+const DEFAULT_LISTS: u64 = 10_000;
+
+impl<E: Entity> CacheBuilder<E> {
+    pub(crate) fn new(namespace: Namespace) -> Self {
+        CacheBuilder {
+            namespace,
+            l1: None,
+            lists: DEFAULT_LISTS,
+            origin: None,
+            freshness: Freshness::default(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Sets the size and life of L1. Default: no L1.
+    pub fn l1(mut self, l1: L1<E>) -> Self {
+        self.l1 = Some(l1);
+        self
+    }
+
+    /// Sets how many lists and secondary keys L1 holds besides the rows. Default: 10,000.
+    pub fn l1_lists(mut self, lists: u64) -> Self {
+        self.lists = lists;
+        self
+    }
+
+    /// Sets the source of truth.
+    pub fn origin(mut self, origin: impl Into<Origin<E>>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// Sets how long entries live.
+    pub fn freshness(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// Sets the limits and times.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Checks the settings and composes the stacks. Asks no server, and needs no runtime.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) with a sentence that says what to change: no origin, a wrong schema, lives,
+    /// limits or times that can't be, a second cache of the same entity and projection.
+    pub fn build(self) -> Result<Cache<E>, Error> {
+        let CacheBuilder { namespace, l1, lists, origin, freshness, settings } = self;
+        let schema = E::schema();
+        schema.check::<E::Pk>()?;
+        freshness.check()?;
+        settings.check()?;
+        let origin = origin.ok_or_else(|| {
+            Error::invalid(format!("cache of {:?}: it has no origin, set one", schema.table))
+        })?;
+        let format = schema.key_format(namespace.name(), settings.max_key_bytes)?;
+        let rows_format = Schema { projection: None, ..schema.clone() }
+            .key_format(namespace.name(), settings.max_key_bytes)?;
+        let depends_on = rows_format.special("rows");
+        let shared = namespace.shared();
+        let (clock, counters) = (shared.clock.clone(), Arc::new(Counters::default()));
+        let parts =
+            Stacks { namespace: &namespace, settings: &settings, freshness: &freshness, counters: &counters };
+        let rows = Of { schema: schema.fingerprint("row"), format: &format };
+        let objects_rest_on = schema.projection.is_some().then(|| depends_on.clone());
+        let objects = parts.compose(&rows, l1.as_ref(), objects_rest_on, origin.rows)?;
+        let index_l1 = l1.as_ref().map(|l1| l1.for_lists(lists));
+        let lists = Of { schema: schema.fingerprint("list"), format: &format };
+        let index = origin
+            .index
+            .map(|index| parts.compose(&lists, index_l1.as_ref(), Some(depends_on.clone()), index))
+            .transpose()?;
+        let table = schema.table.clone();
+        let parts = Arc::new(Parts {
+            namespace: namespace.clone(),
+            schema,
+            settings,
+            format,
+            rows_format,
+            depends_on,
+            clock,
+            counters,
+            objects,
+            index,
+        });
+        namespace.enter(&table, &parts)?;
+        Ok(Cache(parts))
+    }
+}
+
+/// What both stacks of an entity are made of.
+struct Stacks<'a> {
+    namespace: &'a Namespace,
+    settings: &'a Settings,
+    freshness: &'a Freshness,
+    counters: &'a Arc<Counters>,
+}
+
+/// What one of the stacks holds.
+struct Of<'a> {
+    schema: u64,
+    format: &'a KeyFormat,
+}
+
+impl Stacks<'_> {
+    /// Revalidate over L1 over L2 over Origin; L1 and L2 where there are such.
+    fn compose<K: Key, V: Serialize + DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        of: &Of<'_>,
+        l1: Option<&L1<V>>,
+        depends_on: Option<WireKey>,
+        loader: Arc<dyn Loader<K, V>>,
+    ) -> Result<Half<K, V>, Error> {
+        let shared = self.namespace.shared();
+        let (clock, random) = (shared.clock.clone(), shared.random.clone());
+        let (settings, freshness, counters) =
+            (self.settings.clone(), self.freshness.clone(), Arc::clone(self.counters));
+        let store = l1
+            .map(|l1| l1.store::<K>(shared.tier.is_some(), &settings, clock.clone(), Arc::clone(&counters)))
+            .transpose()?
+            .map(Arc::new);
+        let refreshes = Arc::new(Refreshes::new(&settings, clock.clone(), Arc::clone(&counters)));
+        let origin = OriginLayer::new(OriginOptions {
+            freshness: freshness.clone(),
+            settings: settings.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            counters: Arc::clone(&counters),
+        })
+        .over(loader);
+        let below = match &shared.tier {
+            None => Stack::new(origin),
+            Some(tier) => Stack::new(
+                L2Layer::new(L2Options {
+                    tier: Arc::clone(tier),
+                    format: of.format.clone(),
+                    schema: of.schema,
+                    depends_on,
+                    freshness,
+                    settings,
+                    clock,
+                    random,
+                    counters,
+                })
+                .layer(origin),
+            ),
+        };
+        let revalidate = RevalidateLayer::new(Arc::clone(&refreshes));
+        let stack = match &store {
+            None => Stack::new(revalidate.layer(below)),
+            Some(store) => Stack::new(revalidate.layer(L1Layer::new(Arc::clone(store)).layer(below))),
+        };
+        Ok(Half { stack, store, refreshes })
+    }
+}
+
+impl<E: Entity> fmt::Debug for CacheBuilder<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder")
+            .field("namespace", &self.namespace)
+            .field("l1", &self.l1)
+            .field("origin", &self.origin)
+            .field("freshness", &self.freshness)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

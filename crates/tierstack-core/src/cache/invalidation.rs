@@ -1,0 +1,121 @@
+//! An invalidation's way: the shared tier, then this node, then the acknowledgement.
+
+use super::{Cache, Event, Parts};
+use crate::namespace::Local;
+use crate::tier::BoxFuture;
+use crate::{Entity, Error, ErrorKind, IntoKey, Invalidate, WireKey};
+
+impl<E: Entity> Cache<E> {
+    /// Makes every tier forget those rows, and everything derived from rows of the entity (lists, secondary keys,
+    /// projections). Called after the write was acknowledged by the origin.
+    ///
+    /// When it returns, no lookup that begins on this node, and no answer from L2 on any node, gives an older row; other
+    /// nodes' L1 follow within their own life.
+    ///
+    /// # Errors
+    /// [`Undelivered`](ErrorKind::Undelivered) if the shared tier could not be told: this node has forgotten the rows,
+    /// others may answer them until their lives end. Repeat it. [`Invalid`](ErrorKind::Invalid) for a key over the
+    /// limit, which no tier holds; the others are invalidated.
+    ///
+    /// # Cancel safety
+    /// If it is dropped, it may or may not have taken effect: repeat it.
+    ///
+    /// # Concurrent calls on the same key
+    /// Each makes every load that began before it unable to fill.
+    pub async fn invalidate<I>(&self, pks: I) -> Result<(), Error>
+    where
+        I: IntoIterator<Item: IntoKey<E::Pk>>,
+    {
+        let pks: Vec<E::Pk> = pks.into_iter().map(IntoKey::into_key).collect();
+        let parts = &*self.0;
+        let mut refused = None;
+        let mut wires = Vec::with_capacity(pks.len() + 1);
+        for wire in parts.rows_format.wire(&pks) {
+            match wire {
+                Ok(wire) => wires.push(wire),
+                Err(error) => refused = Some(error),
+            }
+        }
+        if wires.is_empty() {
+            return refused.map_or(Ok(()), Err);
+        }
+        parts.counters.add(Event::Invalidation, wires.len());
+        let delivered = parts.tell_tier(&wires).await;
+        // After the tier: what is read there from now on is not older than the write.
+        let rows: Vec<&str> = wires.iter().map(WireKey::as_str).collect();
+        parts.namespace.invalidate_locally(&parts.schema.table, &rows);
+        delivered.and(refused.map_or(Ok(()), Err))
+    }
+}
+
+impl<E: Entity> Parts<E> {
+    async fn tell_tier(&self, rows: &[WireKey]) -> Result<(), Error> {
+        let shared = self.namespace.shared();
+        let Some(tier) = &shared.tier else { return Ok(()) };
+        let mut failure = None;
+        let mut undelivered = 0;
+        for part in rows.chunks(self.settings.max_batch) {
+            let keys = part.iter().chain([&self.depends_on]);
+            let asks: Vec<Invalidate> = keys
+                .map(|key| Invalidate::finished(key.clone(), shared.random.token(), self.settings.floor_life))
+                .collect();
+            self.counters.add(Event::L2Request, 1);
+            let until = self.clock.coarse().plus(self.settings.l2_timeout);
+            let failed = match self.clock.before(until, tier.invalidate(&asks)).await {
+                Some(reply) if reply.each.len() == asks.len() => {
+                    let mut errors = reply.each.into_iter().filter_map(Result::err);
+                    errors.next().map(|first| (1 + errors.count(), first))
+                }
+                _ => Some((
+                    asks.len(),
+                    Error::new(ErrorKind::Unavailable, "L2 did not answer in time: see l2_timeout"),
+                )),
+            };
+            if let Some((count, error)) = failed {
+                self.counters.add(Event::L2Failure, count);
+                undelivered += count;
+                failure.get_or_insert(error);
+            }
+        }
+        match failure {
+            None => Ok(()),
+            Some(cause) => Err(Error::with_source(
+                ErrorKind::Undelivered,
+                format!(
+                    "{undelivered} invalidations did not reach L2: other nodes may answer old rows, repeat it"
+                ),
+                cause,
+            )),
+        }
+    }
+}
+
+impl<E: Entity> Local for Parts<E> {
+    fn projection(&self) -> Option<&str> {
+        self.schema.projection.as_deref()
+    }
+
+    fn invalidate(&self, rows: &[&str]) {
+        if let Some(index) = self.index.as_ref().and_then(|index| index.store.as_ref()) {
+            index.invalidate_all();
+        }
+        let Some(objects) = &self.objects.store else { return };
+        if self.schema.projection.is_some() {
+            return objects.invalidate_all();
+        }
+        for row in rows {
+            if let Some(pk) = self.rows_format.read::<E::Pk>(row) {
+                objects.invalidate(&pk);
+            }
+        }
+    }
+
+    fn drained(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.objects.refreshes.none().await;
+            if let Some(index) = &self.index {
+                index.refreshes.none().await;
+            }
+        })
+    }
+}

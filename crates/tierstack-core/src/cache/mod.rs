@@ -1,0 +1,193 @@
+//! The handle: what an application calls.
+
+mod batch;
+mod builder;
+mod invalidation;
+mod queries;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use batch::BatchError;
+pub use builder::CacheBuilder;
+
+use crate::counters::{Counters, Event};
+use crate::l1::Store;
+use crate::revalidate::Refreshes;
+use crate::{
+    Accept, Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, KeyFormat, Lookup, Namespace, Outcome,
+    RowKey, Schema, Settings, Stack, Stats, WireKey,
+};
+
+/// A read-through cache of one entity. Cloning it counts one reference up.
+///
+/// Built by [`Namespace::cache`], or [`Cache::builder`] for a namespace of one entity.
+///
+/// # Concurrent calls on the same key
+/// A hit is answered from L1. Of several misses, on this node or others, one takes the right to fill the key in L2 and
+/// loads; the others wait for it a bounded time. Without an L2 each loads.
+///
+/// # Cancel safety
+/// Every method may be dropped at any await. A dropped load leaves its right to end by itself; a dropped `invalidate`
+/// may or may not have taken effect and should be repeated.
+pub struct Cache<E: Entity>(Arc<Parts<E>>);
+
+/// What the clones of a cache share.
+struct Parts<E: Entity> {
+    namespace: Namespace,
+    schema: Schema,
+    settings: Settings,
+    format: KeyFormat,
+    /// The format of whole rows, and the record that everything derived rests on.
+    rows_format: KeyFormat,
+    depends_on: WireKey,
+    clock: Clock,
+    counters: Arc<Counters>,
+    objects: Half<E::Pk, E>,
+    /// `None` if the origin answers no queries.
+    index: Option<Half<Bound<E>, Vec<E::Pk>>>,
+}
+
+/// One of the two stacks of an entity, with what the handle reaches past it.
+struct Half<K, V> {
+    stack: Stack<K, V>,
+    store: Option<Arc<Store<K, V>>>,
+    refreshes: Arc<Refreshes<K>>,
+}
+
+impl<E: Entity> Cache<E> {
+    /// Begins a cache in a namespace of its own.
+    ///
+    /// # Errors
+    /// Those of [`NamespaceBuilder::build`](crate::NamespaceBuilder::build).
+    pub fn builder(namespace: &str) -> Result<CacheBuilder<E>, Error> {
+        Ok(Namespace::builder(namespace).build()?.cache())
+    }
+
+    /// The row with that key, or `None` if the origin has none.
+    ///
+    /// ```
+    /// # use tierstack_core::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Film { film_id: i32 }
+    /// # impl Entity for Film {
+    /// #     type Pk = i32;
+    /// #     fn schema() -> Schema { Schema::table("film").pk(["film_id"]).columns(["film_id"]) }
+    /// #     fn pk(&self) -> i32 { self.film_id }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// let films = Cache::<Film>::builder("shop")?
+    ///     .l1(L1::capacity(1_000))
+    ///     .origin(origin_fn(|keys: Vec<i32>| async move {
+    ///         let rows = keys.into_iter().filter(|id| *id < 100).map(|film_id| (film_id, Film { film_id }));
+    ///         Ok::<_, std::io::Error>(rows.collect())
+    ///     }))
+    ///     .build()?;
+    /// assert_eq!(films.get(7).await?.unwrap().film_id, 7);
+    /// assert!(films.get(100).await?.is_none());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Origin`](ErrorKind::Origin) and its like if it had to be loaded and that failed; [`Invalid`](ErrorKind::Invalid)
+    /// for a key over the limit. A failing L2 is none.
+    pub async fn get(&self, pk: impl IntoKey<E::Pk>) -> Result<Option<Arc<E>>, Error> {
+        let pk = pk.into_key();
+        if let Some(store) = &self.0.objects.store
+            && let Some(answer) = store.answer(&pk, self.0.clock.coarse(), Accept::Fresh)
+        {
+            return Ok(answer.entry.into_present());
+        }
+        self.get_below(pk).await
+    }
+
+    #[cold]
+    async fn get_below(&self, pk: E::Pk) -> Result<Option<Arc<E>>, Error> {
+        let answers = self.lookup(Lookup::one(pk)).await?;
+        row(answers.into_iter().next().map_or(Ok(None), |(_, outcome)| outcome))
+    }
+
+    /// The row with that key.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the origin has none, which is cached as for [`get`](Self::get); else those
+    /// of `get`.
+    pub async fn require(&self, pk: impl IntoKey<E::Pk>) -> Result<Arc<E>, Error> {
+        self.get(pk).await?.ok_or_else(|| self.not_found())
+    }
+
+    fn not_found(&self) -> Error {
+        Error::new(ErrorKind::NotFound, format!("{} has no such row", self.0.schema.table))
+    }
+
+    /// The key in a user's text: a path segment, a query parameter. Asks no tier.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid), naming the text and what was expected.
+    pub fn parse_pk(&self, text: &str) -> Result<E::Pk, Error> {
+        E::Pk::parse(text)
+    }
+
+    /// Asks with terms: per-key results, source and age, options. A batch longer than `max_batch` is split.
+    ///
+    /// # Errors
+    /// What concerns all keys; one key's failure is its outcome.
+    pub async fn lookup(&self, lookup: Lookup<E::Pk>) -> Result<Answers<E::Pk, E>, Error> {
+        self.ask(&self.0.objects, lookup).await
+    }
+
+    /// What was counted since the cache was built: rows and queries together.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.0.counters.stats()
+    }
+
+    /// How many rows L1 holds, about.
+    #[must_use]
+    pub fn l1_len(&self) -> u64 {
+        self.0.objects.store.as_ref().map_or(0, |store| store.len())
+    }
+
+    /// Takes a row out of L1 as an eviction would. The other tiers, and loads under way, don't notice.
+    pub fn evict_l1(&self, pk: impl IntoKey<E::Pk>) {
+        if let Some(store) = &self.0.objects.store {
+            store.evict(&pk.into_key());
+        }
+    }
+
+    /// The text of a row's key in the shared tier.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for a key over the limit.
+    pub fn key_text(&self, pk: impl IntoKey<E::Pk>) -> Result<String, Error> {
+        let mut wires = self.0.format.wire(&[pk.into_key()]);
+        wires.pop().map_or_else(|| Ok(String::new()), |wire| wire.map(|wire| wire.as_str().to_owned()))
+    }
+
+    /// The namespace it is in.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+}
+
+/// The row of an outcome.
+fn row<E>(outcome: Outcome<E>) -> Result<Option<Arc<E>>, Error> {
+    Ok(outcome?.and_then(|answer| answer.entry.into_present()))
+}
+
+impl<E: Entity> Clone for Cache<E> {
+    fn clone(&self) -> Self {
+        Cache(Arc::clone(&self.0))
+    }
+}
+
+impl<E: Entity> fmt::Debug for Cache<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("namespace", &self.0.namespace.name())
+            .field("table", &self.0.schema.table)
+            .field("projection", &self.0.schema.projection)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! What happened, counted per key. Cheap enough for every L1 hit; read by whoever reports it.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::record::Unusable;
+use crate::{Age, Answer, Filled, Level};
+
+/// Counts of one cache since it was built. A key of a lookup ends in exactly one of `l1`, `l2`, `origin`, `unknown` and
+/// `errors`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Keys answered by L1.
+    pub l1: Answered,
+    /// Keys answered by L2.
+    pub l2: Answered,
+    /// Keys answered by the origin.
+    pub origin: Answered,
+    /// Keys of which nothing is known, as the lookup excluded the origin.
+    pub unknown: u64,
+    /// Keys that failed.
+    pub errors: u64,
+    /// Loads, each of one batch.
+    pub loads: u64,
+    /// Loads that failed, timed out or panicked.
+    pub failed_loads: u64,
+    /// Requests to L2: reads, leases, fills and invalidations, each of one batch.
+    pub l2_requests: u64,
+    /// Requests to L2 that failed or timed out, counted per key.
+    pub l2_failures: u64,
+    /// Keys loaded without a right, as a hold stood, L2 was gone, or another node's load took too long.
+    pub bypasses: u64,
+    /// Keys that waited for another's load.
+    pub waits: u64,
+    /// Fills by what became of them, in the order of [`Filled::ALL`].
+    pub fills: [u64; Filled::ALL.len()],
+    /// Rows that were not sent to L2: too large, or not writable as MessagePack.
+    pub unfillable: u64,
+    /// Records that could not answer, by reason, in the order of [`Unusable::ALL`].
+    pub unusable: [u64; Unusable::ALL.len()],
+    /// Keys whose refresh behind a stale answer was started.
+    pub refreshes: u64,
+    /// Keys whose refresh was left to the next lookup, as the limit was reached.
+    pub refreshes_skipped: u64,
+    /// Keys whose refresh failed.
+    pub refreshes_failed: u64,
+    /// Keys invalidated by this cache.
+    pub invalidations: u64,
+}
+
+/// Keys answered by one tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// Rows, fresh.
+    pub fresh: u64,
+    /// Rows or absences, stale.
+    pub stale: u64,
+    /// Absences, fresh.
+    pub absent: u64,
+}
+
+impl Answered {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.fresh + self.stale + self.absent
+    }
+}
+
+impl Stats {
+    /// Keys looked up.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        self.l1.total() + self.l2.total() + self.origin.total() + self.unknown + self.errors
+    }
+}
+
+/// What is counted one at a time, off the path of an L1 hit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    Unknown,
+    Error,
+    Load,
+    FailedLoad,
+    L2Request,
+    L2Failure,
+    Bypass,
+    Wait,
+    Unfillable,
+    Refresh,
+    RefreshSkipped,
+    RefreshFailed,
+    Invalidation,
+}
+
+const EVENTS: usize = Event::Invalidation as usize + 1;
+const STRIPES: usize = 16;
+
+/// One cache line per stripe, so that threads don't take it from each other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe([AtomicU64; 9]);
+
+/// The counters behind [`Stats`].
+#[derive(Debug, Default)]
+pub struct Counters {
+    answered: [Stripe; STRIPES],
+    events: [AtomicU64; EVENTS],
+    fills: [AtomicU64; Filled::ALL.len()],
+    unusable: [AtomicU64; Unusable::ALL.len()],
+}
+
+static NEXT_STRIPE: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static STRIPE: usize = NEXT_STRIPE.fetch_add(1, Ordering::Relaxed) % STRIPES;
+}
+
+/// The cell of an answer within a stripe.
+#[inline]
+fn cell(source: Level, age: Age, absent: bool) -> usize {
+    let kind = match age {
+        Age::Fresh if absent => 2,
+        Age::Fresh => 0,
+        Age::Stale | Age::Expired => 1,
+    };
+    source as usize * 3 + kind
+}
+
+impl Counters {
+    /// Counts one answer.
+    #[inline]
+    pub(crate) fn answered(&self, source: Level, age: Age, absent: bool) {
+        self.answered_many(source, age, absent, 1);
+    }
+
+    #[inline]
+    pub(crate) fn answered_many(&self, source: Level, age: Age, absent: bool, count: u64) {
+        let stripe = STRIPE.try_with(|stripe| *stripe).unwrap_or(0);
+        self.answered[stripe].0[cell(source, age, absent)].fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn answer<V>(&self, answer: &Answer<V>) {
+        self.answered(answer.source, answer.age, answer.entry.is_absent());
+    }
+
+    pub(crate) fn add(&self, event: Event, count: usize) {
+        self.events[event as usize].fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn filled(&self, filled: Filled) {
+        self.fills[filled as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unusable(&self, why: Unusable) {
+        self.unusable[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted up to now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let sum = |source, age, absent| {
+            self.answered.iter().map(|s| s.0[cell(source, age, absent)].load(Ordering::Relaxed)).sum()
+        };
+        let answered = |source| Answered {
+            fresh: sum(source, Age::Fresh, false),
+            stale: sum(source, Age::Stale, false),
+            absent: sum(source, Age::Fresh, true),
+        };
+        let event = |event: Event| self.events[event as usize].load(Ordering::Relaxed);
+        Stats {
+            l1: answered(Level::L1),
+            l2: answered(Level::L2),
+            origin: answered(Level::Origin),
+            unknown: event(Event::Unknown),
+            errors: event(Event::Error),
+            loads: event(Event::Load),
+            failed_loads: event(Event::FailedLoad),
+            l2_requests: event(Event::L2Request),
+            l2_failures: event(Event::L2Failure),
+            bypasses: event(Event::Bypass),
+            waits: event(Event::Wait),
+            fills: std::array::from_fn(|at| self.fills[at].load(Ordering::Relaxed)),
+            unfillable: event(Event::Unfillable),
+            unusable: std::array::from_fn(|at| self.unusable[at].load(Ordering::Relaxed)),
+            refreshes: event(Event::Refresh),
+            refreshes_skipped: event(Event::RefreshSkipped),
+            refreshes_failed: event(Event::RefreshFailed),
+            invalidations: event(Event::Invalidation),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! L1: decoded rows in this process's memory.
+//!
+//! 1. A hit reads moka, one atomic and a coarse clock; it takes no lock and allocates nothing.
+//! 2. moka bounds memory, and nothing else: whether an entry may answer is [`judge`](crate::judge)d by its own times.
+//! 3. What is found below is published under a [`Reservation`] that was taken before asking below: an invalidation in
+//!    between makes it void. Publishing and invalidating take one of 1,024 stripes.
+//! 4. An entry ends with L1's own life if that is earlier than what L2 says; a brief one soon after its load began.
+
+mod layer;
+mod service;
+mod store;
+
+pub use layer::{L1, L1Layer};
+pub use service::{L1Service, ResponseFuture};
+pub use store::{Eviction, Reservation, Store};

@@ -1,0 +1,199 @@
+//! The store that the L1 layer, the handle and invalidations share.
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::counters::Counters;
+use crate::freshness::{judge, satisfies};
+use crate::{Accept, Age, Answer, Clock, Entry, Keep, Key, Level, Meta, Moment};
+
+type Hasher = foldhash::quality::RandomState;
+
+/// What makes way for what when L1 is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Eviction {
+    /// The least recently used goes.
+    #[default]
+    Lru,
+    /// A newcomer is let in only if it is asked more often than what it would replace (TinyLFU).
+    TinyLfu,
+}
+
+/// An entry as L1 holds it: 48 bytes, inline in moka.
+struct Held<V> {
+    entry: Entry<V>,
+    meta: Meta,
+    /// The store's generation at its reservation: an entry of another generation never answers.
+    generation: u32,
+}
+
+impl<V> Clone for Held<V> {
+    fn clone(&self) -> Self {
+        Held { entry: self.entry.clone(), ..*self }
+    }
+}
+
+const STRIPES: usize = 1_024;
+
+/// A lock and a count of the invalidations of the keys that share it.
+#[derive(Default)]
+struct Stripe {
+    publishing: Mutex<()>,
+    epoch: AtomicU64,
+}
+
+/// The right to publish one key, as long as nothing invalidates it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reservation {
+    stripe: u32,
+    generation: u32,
+    epoch: u64,
+}
+
+/// Decoded entries in memory, by typed key.
+pub struct Store<K, V> {
+    cache: moka::sync::Cache<K, Held<V>, Hasher>,
+    generation: AtomicU32,
+    stripes: Box<[Stripe]>,
+    hasher: Hasher,
+    pub(crate) clock: Clock,
+    pub(crate) counters: Arc<Counters>,
+    life: Option<Duration>,
+    brief_for: Duration,
+}
+
+/// Weighs a row.
+pub(super) type Weigh<V> = Arc<dyn Fn(&V) -> u32 + Send + Sync>;
+
+/// How the store of an entity is sized; see [`L1`](super::L1).
+pub(super) struct Size<V> {
+    pub(super) capacity: u64,
+    pub(super) weigh: Option<Weigh<V>>,
+    pub(super) eviction: Eviction,
+    pub(super) life: Option<Duration>,
+}
+
+impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
+    pub(super) fn new(size: Size<V>, brief_for: Duration, clock: Clock, counters: Arc<Counters>) -> Self {
+        let Size { capacity, weigh, eviction, life } = size;
+        let policy = match eviction {
+            Eviction::Lru => moka::policy::EvictionPolicy::lru(),
+            Eviction::TinyLfu => moka::policy::EvictionPolicy::tiny_lfu(),
+        };
+        let mut cache = moka::sync::Cache::builder().max_capacity(capacity).eviction_policy(policy);
+        if let Some(weigh) = weigh {
+            cache = cache.weigher(move |_: &K, held: &Held<V>| match &held.entry {
+                Entry::Present(value) => weigh(value).max(1),
+                Entry::Absent => 1,
+            });
+        }
+        Store {
+            cache: cache.build_with_hasher(Hasher::default()),
+            generation: AtomicU32::new(0),
+            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
+            hasher: Hasher::default(),
+            clock,
+            counters,
+            life,
+            brief_for,
+        }
+    }
+
+    /// The entry at `key`, if it satisfies `accept` at `now`. Counts nothing.
+    #[inline]
+    pub fn peek(&self, key: &K, now: Moment, accept: Accept) -> Option<(Entry<V>, Meta, Age)> {
+        let held = self.cache.get(key)?;
+        if held.generation != self.generation.load(Ordering::Acquire) {
+            return None;
+        }
+        let age = judge(&held.meta, now);
+        satisfies(age, accept).then_some((held.entry, held.meta, age))
+    }
+
+    /// The same as an answer, counted.
+    #[inline]
+    pub(crate) fn answer(&self, key: &K, now: Moment, accept: Accept) -> Option<Answer<V>> {
+        let (entry, meta, age) = self.peek(key, now, accept)?;
+        self.counters.answered(Level::L1, age, entry.is_absent());
+        Some(Answer { entry, meta, source: Level::L1, age, keep: Keep::Life })
+    }
+
+    /// Reserves the publication of what will be found below for `key`. Taken before asking there.
+    pub fn reserve(&self, key: &K) -> Reservation {
+        let generation = self.generation.load(Ordering::Acquire);
+        let stripe = self.stripe_of(key);
+        let epoch = self.stripes[stripe].epoch.load(Ordering::Acquire);
+        Reservation { stripe: stripe as u32, generation, epoch }
+    }
+
+    /// Keeps what was found below, if nothing invalidated the key since it was reserved; whether it did.
+    ///
+    /// # Concurrent calls on the same key
+    /// The last one wins, unless an invalidation came first.
+    pub fn publish(&self, key: &K, reservation: Reservation, answer: &Answer<V>) -> bool {
+        let end = match answer.keep {
+            Keep::Nothing => return false,
+            Keep::Life => self.life.map_or(Moment::NEVER, |life| self.clock.coarse().plus(life)),
+            Keep::BriefSince(began) => began.plus(self.brief_for),
+        };
+        let held = Held {
+            entry: answer.entry.clone(),
+            meta: answer.meta.ending_by(end),
+            generation: reservation.generation,
+        };
+        let stripe = &self.stripes[reservation.stripe as usize];
+        let _publishing = stripe.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let stands = stripe.epoch.load(Ordering::Acquire) == reservation.epoch
+            && self.generation.load(Ordering::Acquire) == reservation.generation;
+        if stands {
+            self.cache.insert(key.clone(), held);
+        }
+        stands
+    }
+
+    /// Drops the entry at `key`, and voids reservations of it.
+    pub fn invalidate(&self, key: &K) {
+        let stripe = &self.stripes[self.stripe_of(key)];
+        let _publishing = stripe.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        stripe.epoch.fetch_add(1, Ordering::AcqRel);
+        self.cache.invalidate(key);
+    }
+
+    /// Drops every entry, and voids every reservation, at once: entries of an older generation never answer, and make
+    /// way as others come.
+    pub fn invalidate_all(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes an entry away as an eviction would: reservations stand.
+    pub fn evict(&self, key: &K) {
+        self.cache.invalidate(key);
+    }
+
+    /// How many entries it holds, about.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.cache.run_pending_tasks();
+        self.cache.entry_count()
+    }
+
+    /// Whether it holds none, about.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn stripe_of(&self, key: &K) -> usize {
+        self.hasher.hash_one(key) as usize % STRIPES
+    }
+}
+
+impl<K, V> fmt::Debug for Store<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("life", &self.life).finish_non_exhaustive()
+    }
+}

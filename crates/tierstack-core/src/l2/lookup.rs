@@ -1,0 +1,370 @@
+//! One lookup's way through L2; the steps are numbered in the module's page.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
+
+use super::layer::L2Options;
+use super::requests::{Judge, Sync, ground_of, send};
+use crate::counters::Event;
+use crate::record::ToWrite;
+use crate::stack::{Inner, ask};
+use crate::{
+    Accept, Answer, Answers, Error, ErrorKind, Fill, Filled, Ground, Keep, Key, LeaseFor, Leased, Lookup,
+    Moment, Outcome, Terms, Token, WireKey,
+};
+
+/// A lease that is answered with a record we can't use is repeated with its token, this often.
+const MOST_LEASES: usize = 3;
+/// Polls of keys that another node loads: the first pause, doubled each time up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(32);
+
+/// A key without an answer yet.
+struct Open {
+    /// Its place in the lookup.
+    place: usize,
+    wire: WireKey,
+    /// Token of a VALUE that was read here and can't be used.
+    observed: Option<Token>,
+}
+
+/// One lookup under way.
+struct Look<'a, K, V> {
+    options: &'a L2Options,
+    terms: Terms,
+    rows: SmallVec<[(K, Outcome<V>); 1]>,
+}
+
+/// What a round of leases decided.
+#[derive(Default)]
+struct Round {
+    /// May be loaded and filled.
+    granted: Vec<Open>,
+    /// May be loaded; nobody may fill it now.
+    barred: Vec<Open>,
+    /// Someone else is loading it.
+    waiting: Vec<Open>,
+    /// The longest that one of those may take.
+    longest: Duration,
+    /// When the last lease was asked, and the tier's clock then.
+    sync: Option<Sync>,
+    /// What derived entries of this round rest on, read before the load.
+    ground: Option<Ground>,
+}
+
+pub(super) async fn look<K, V, S>(options: &L2Options, inner: S, lookup: Lookup<K>) -> Answers<K, V>
+where
+    K: Key,
+    V: Serialize + DeserializeOwned + Send + std::marker::Sync + 'static,
+    S: Inner<K, V>,
+{
+    let terms = lookup.terms;
+    let keys = lookup.into_keys();
+    let wires = options.format.wire(&keys);
+    let mut look = Look { options, terms, rows: SmallVec::with_capacity(keys.len()) };
+    let mut open = Vec::with_capacity(keys.len());
+    for (place, (key, wire)) in keys.into_iter().zip(wires).enumerate() {
+        match wire {
+            Ok(wire) => {
+                open.push(Open { place, wire, observed: None });
+                look.rows.push((key, Ok(None)));
+            }
+            Err(refused) => {
+                options.counters.add(Event::Error, 1);
+                look.rows.push((key, Err(refused)));
+            }
+        }
+    }
+    let mut barred = Vec::new();
+    let mut reachable = terms.use_l2;
+    if reachable && terms.read_l2 {
+        (open, barred, reachable) = look.read(open).await;
+    }
+    if terms.load {
+        look.load_rest(inner, open, barred, reachable).await;
+    } else {
+        options.counters.add(Event::Unknown, open.len() + barred.len());
+    }
+    Answers::new(look.rows)
+}
+
+impl<K, V> Look<'_, K, V>
+where
+    K: Key,
+    V: Serialize + DeserializeOwned + Send + std::marker::Sync + 'static,
+{
+    fn answer(&mut self, place: usize, answer: Answer<V>) {
+        self.options.counters.answer(&answer);
+        self.rows[place].1 = Ok(Some(answer));
+    }
+
+    /// Step 1. Answers what can be; gives back the others, those that must not be filled, and whether L2 was reached.
+    async fn read(&mut self, open: Vec<Open>) -> (Vec<Open>, Vec<Open>, bool) {
+        let mut wires: Vec<WireKey> = open.iter().map(|open| open.wire.clone()).collect();
+        wires.extend(self.options.depends_on.clone());
+        let reading = self.options.tier.read(&wires);
+        let (sync, mut each) = send(self.options, &self.terms, wires.len(), reading).await;
+        let ground = match &self.options.depends_on {
+            Some(_) => each.pop().and_then(Result::ok).and_then(|bytes| ground_of(bytes.as_ref())),
+            None => None,
+        };
+        let judge = Judge { options: self.options, sync, accept: self.terms.accept, ground };
+        let (mut rest, mut outranked, mut reached) = (Vec::new(), Vec::new(), true);
+        for (mut open, found) in open.into_iter().zip(each) {
+            let Ok(bytes) = found else {
+                reached = false;
+                rest.push(open);
+                continue;
+            };
+            match judge.answer(&open.wire, bytes.as_ref()) {
+                Ok(answer) => self.answer(open.place, answer),
+                Err(miss) => {
+                    open.observed = miss.observed;
+                    if miss.outranked { &mut outranked } else { &mut rest }.push(open);
+                }
+            }
+        }
+        (rest, outranked, reached)
+    }
+
+    /// Steps 2 to 5 for what the read left.
+    async fn load_rest<S: Inner<K, V>>(
+        &mut self,
+        inner: S,
+        open: Vec<Open>,
+        barred: Vec<Open>,
+        reachable: bool,
+    ) {
+        if !reachable {
+            let barred = open.into_iter().chain(barred).collect();
+            return self.load(inner, Round { barred, ..Round::default() }, Token::NONE).await;
+        }
+        let right = self.options.random.token();
+        let mut round = self.lease(open, right).await;
+        round.barred.extend(barred);
+        let waiting = std::mem::take(&mut round.waiting);
+        let longest = round.longest;
+        self.load(inner.clone(), round, right).await;
+        // A refresh behind a stale answer leaves the key to whoever is loading it.
+        if waiting.is_empty() || self.terms.accept == Accept::Renewed {
+            return;
+        }
+        self.options.counters.add(Event::Wait, waiting.len());
+        let waiting = self.wait(waiting, longest).await;
+        let mut round = self.lease(waiting, right).await;
+        let tired = std::mem::take(&mut round.waiting);
+        round.barred.extend(tired);
+        self.load(inner, round, right).await;
+    }
+
+    /// Step 2. Asks for rights, and answers what has been filled meanwhile.
+    async fn lease(&mut self, mut open: Vec<Open>, right: Token) -> Round {
+        let mut round = Round::default();
+        for _ in 0..MOST_LEASES {
+            if open.is_empty() {
+                break;
+            }
+            let life = self.options.settings.right_life();
+            let mut asks: Vec<LeaseFor> = open
+                .iter()
+                .map(|open| LeaseFor { key: open.wire.clone(), right, observed: open.observed, life })
+                .collect();
+            if let Some(key) = &self.options.depends_on {
+                // A floor that is there already stays; one that isn't must outlive what will rest on it.
+                let life = self.options.freshness.longest() * 2;
+                asks.push(LeaseFor { key: key.clone(), right, observed: None, life });
+            }
+            let leasing = self.options.tier.lease(&asks);
+            let (sync, mut each) = send(self.options, &self.terms, asks.len(), leasing).await;
+            if self.options.depends_on.is_some() {
+                let ground = each.pop().and_then(Result::ok).and_then(|leased| leased.ground().cloned());
+                // Of several leases the first was before every load and every read that this round rests on.
+                round.ground = round.ground.take().or(ground);
+            }
+            round.sync = Some(sync);
+            let judge = Judge {
+                options: self.options,
+                sync,
+                accept: self.terms.accept,
+                ground: round.ground.clone(),
+            };
+            let mut again = Vec::new();
+            for (mut open, leased) in open.into_iter().zip(each) {
+                match leased {
+                    Ok(Leased::Right(_)) => round.granted.push(open),
+                    Ok(Leased::Bypass(_)) | Err(_) => round.barred.push(open),
+                    Ok(Leased::Wait(remaining, _)) => {
+                        round.longest = round.longest.max(remaining);
+                        round.waiting.push(open);
+                    }
+                    Ok(Leased::Record(bytes)) => {
+                        let found = judge.answer(&open.wire, Some(&bytes));
+                        match found {
+                            // A lookup that must load takes no record, but may replace this one.
+                            Ok(answer) if self.terms.read_l2 => self.answer(open.place, answer),
+                            Ok(answer) => {
+                                open.observed = Some(answer.meta.token);
+                                again.push(open);
+                            }
+                            Err(miss) if miss.outranked => round.barred.push(open),
+                            Err(miss) => {
+                                open.observed = miss.observed;
+                                again.push(open);
+                            }
+                        }
+                    }
+                }
+            }
+            open = again;
+        }
+        round.barred.extend(open);
+        round
+    }
+
+    /// Step 5. Polls until each key is answered, or free to be leased, or the time is up; gives back the unanswered.
+    async fn wait(&mut self, mut waiting: Vec<Open>, longest: Duration) -> Vec<Open> {
+        let clock = &self.options.clock;
+        let until = clock.coarse().plus(longest.min(self.options.settings.wait_for_load));
+        let until = until.min(self.terms.deadline.unwrap_or(Moment::NEVER));
+        let (mut pause, mut free) = (FIRST_PAUSE, Vec::new());
+        while !waiting.is_empty() {
+            let left = until.since(clock.coarse());
+            if left.is_zero() {
+                break;
+            }
+            clock.sleep(pause.min(left)).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+            let before = waiting.len();
+            let (rest, outranked, reached) = self.read(waiting).await;
+            if !reached {
+                free.extend(rest.into_iter().chain(outranked));
+                return free;
+            }
+            waiting = rest;
+            waiting.extend(outranked);
+            // Whoever was loading has filled some: the others may be free as well, so ask for them soon.
+            if waiting.len() < before {
+                pause = FIRST_PAUSE;
+            }
+        }
+        free.extend(waiting);
+        free
+    }
+
+    /// Steps 3 and 4.
+    async fn load<S: Inner<K, V>>(&mut self, inner: S, round: Round, right: Token) {
+        let Round { granted, barred, sync, ground, .. } = round;
+        if granted.is_empty() && barred.is_empty() {
+            return;
+        }
+        self.options.counters.add(Event::Bypass, barred.len());
+        let rights = granted.len();
+        let open: Vec<Open> = granted.into_iter().chain(barred).collect();
+        let keys = open.iter().map(|open| self.rows[open.place].0.clone()).collect();
+        let began = self.options.clock.coarse();
+        let answers = match ask(inner, Lookup::distinct(keys, self.terms)).await {
+            Ok(answers) if answers.len() == open.len() => answers,
+            Ok(answers) => {
+                let text =
+                    format!("a service below L2 answered {} of {} keys: mend it", answers.len(), open.len());
+                self.fail(&open, &Error::new(ErrorKind::Loader, text));
+                return self.give_up(&open[..rights], right).await;
+            }
+            Err(error) => {
+                self.fail(&open, &error);
+                return self.give_up(&open[..rights], right).await;
+            }
+        };
+        let stamp = answers.stamp.clone();
+        let mut fills = Vec::with_capacity(rights);
+        let mut filling = Vec::with_capacity(rights);
+        for (at, ((_, mut outcome), open)) in answers.into_iter().zip(&open).enumerate() {
+            let mut record = None;
+            if let Ok(Some(answer)) = &mut outcome
+                && answer.keep != Keep::Nothing
+            {
+                answer.keep = Keep::BriefSince(began);
+                if let (true, Some(sync)) = (at < rights, sync) {
+                    record = self.record(answer, &open.wire, sync, began, stamp.as_deref(), ground.as_ref());
+                }
+            }
+            if at < rights {
+                filling.push((open.place, record.is_some()));
+                let life = self.options.freshness.longest();
+                fills.push(Fill { key: open.wire.clone(), right, record, life });
+            }
+            self.rows[open.place].1 = outcome;
+        }
+        if fills.is_empty() {
+            return;
+        }
+        let (_, each) = send(self.options, &self.terms, fills.len(), self.options.tier.fill(&fills)).await;
+        for ((place, brought), filled) in filling.into_iter().zip(each) {
+            let Ok(filled) = filled else { continue };
+            self.options.counters.filled(filled);
+            if let (Filled::Ok, true, Ok(Some(answer))) = (filled, brought, &mut self.rows[place].1) {
+                answer.keep = Keep::Life;
+            }
+        }
+    }
+
+    /// The bytes of an answer; `None` if L2 can't hold it, which is counted.
+    fn record(
+        &self,
+        answer: &Answer<V>,
+        key: &WireKey,
+        sync: Sync,
+        began: Moment,
+        stamp: Option<&crate::Stamp>,
+        ground: Option<&Ground>,
+    ) -> Option<bytes::Bytes> {
+        let dependencies = match &self.options.depends_on {
+            Some(_) => std::slice::from_ref(ground?.token.as_ref()?),
+            None => &[],
+        };
+        let row = match &answer.entry {
+            crate::Entry::Present(row) => Some(&**row),
+            crate::Entry::Absent => None,
+        };
+        let written = ToWrite {
+            token: answer.meta.token,
+            key,
+            schema: self.options.schema,
+            written_ms: sync.tier_ms(began),
+            fresh_until_ms: sync.tier_ms(answer.meta.fresh_until),
+            stale_until_ms: sync.tier_ms(answer.meta.stale_until),
+            cost_us: answer.meta.cost_us,
+            stamp,
+            dependencies,
+            row,
+        };
+        let encoded = written.encode(&self.options.codec()).ok();
+        if encoded.is_none() {
+            self.options.counters.add(Event::Unfillable, 1);
+        }
+        encoded
+    }
+
+    fn fail(&mut self, open: &[Open], error: &Error) {
+        self.options.counters.add(Event::Error, open.len());
+        for open in open {
+            self.rows[open.place].1 = Err(error.clone());
+        }
+    }
+
+    async fn give_up(&mut self, granted: &[Open], right: Token) {
+        if granted.is_empty() {
+            return;
+        }
+        let life = self.options.freshness.longest();
+        let fills: Vec<Fill> =
+            granted.iter().map(|open| Fill { key: open.wire.clone(), right, record: None, life }).collect();
+        let (_, each) = send(self.options, &self.terms, fills.len(), self.options.tier.fill(&fills)).await;
+        for filled in each.into_iter().flatten() {
+            self.options.counters.filled(filled);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! L2: the shared tier, and the protocol that keeps it from holding a stale row.
+//!
+//! A lookup's way through it:
+//!
+//! 1. One `read` of all keys. A record that verifies and satisfies the terms answers.
+//! 2. One `lease` of the others. Nothing is loaded before its right was granted.
+//! 3. One lookup of the inner service for those with a right, and those that no one may fill now.
+//! 4. One `fill` of what was loaded under a right; what failed gives its right up. The answer waits for the fill, as
+//!    only a filled entry may live in L1 for its whole life.
+//! 5. Keys that another node is loading are polled for a bounded time, leased once more, and then loaded in any case.
+//!
+//! A request to L2 that fails or is late makes the lookup go round L2 for the rest of it.
+//!
+//! A *derived* entry (a list, a projection) also bears the token of the record it rests on, read with the lease before
+//! the load; it answers only while that record bears the same token, and the entry has seen its marks.
+
+mod layer;
+mod lookup;
+mod requests;
+mod service;
+
+pub use layer::{L2Layer, L2Options};
+pub use service::L2Service;

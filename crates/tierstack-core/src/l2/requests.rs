@@ -1,0 +1,144 @@
+//! One request to the tier each: bounded in time, counted, its reply turned into what the lookup needs.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::layer::L2Options;
+use crate::counters::Event;
+use crate::freshness::{judge, satisfies};
+use crate::record::{self, Header, Kind, Read, Reader, Unusable, schema_of};
+use crate::{
+    Accept, Answer, Entry, Error, ErrorKind, Ground, Keep, Level, Meta, Moment, Reply, Terms, Token, WireKey,
+};
+
+/// When a reply was asked for on our clock, and given on the tier's: instants are carried over by the difference, which
+/// errs to the early side by the way of the reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sync {
+    pub(super) at: Moment,
+    pub(super) tier_ms: u64,
+}
+
+impl Sync {
+    /// An instant of the tier on our clock.
+    pub(super) fn moment(&self, tier_ms: u64) -> Moment {
+        let ahead = i128::from(tier_ms) - i128::from(self.tier_ms);
+        self.at.plus_ms(i64::try_from(ahead).unwrap_or(if ahead > 0 { i64::MAX } else { i64::MIN }))
+    }
+
+    /// An instant of our clock on the tier's.
+    pub(super) fn tier_ms(&self, moment: Moment) -> u64 {
+        self.tier_ms.saturating_add_signed(moment.ms_since(self.at))
+    }
+}
+
+/// Why a record gave no answer, and what the lease is told of it.
+#[derive(Debug, Default)]
+pub(super) struct Miss {
+    /// Token of a VALUE that can't be used.
+    pub(super) observed: Option<Token>,
+    /// The VALUE is of a newer schema than ours: it is left alone.
+    pub(super) outranked: bool,
+}
+
+/// Sends one request, within the tier's time and the lookup's deadline.
+pub(super) async fn send<T>(
+    options: &L2Options,
+    terms: &Terms,
+    count: usize,
+    request: impl Future<Output = Reply<T>>,
+) -> (Sync, Vec<Result<T, Error>>) {
+    options.counters.add(Event::L2Request, 1);
+    let at = options.clock.coarse();
+    let until = at.plus(options.settings.l2_timeout).min(terms.deadline.unwrap_or(Moment::NEVER));
+    let reply = options.clock.before(until, request).await;
+    let mut reply = reply.unwrap_or_else(|| Reply::failed(count, &late()));
+    // A tier that breaks its first law must not shift one key's record to another.
+    if reply.each.len() != count {
+        reply = Reply::failed(count, &Error::new(ErrorKind::Unavailable, "the tier replied to other keys"));
+    }
+    let failures = reply.each.iter().filter(|each| each.is_err()).count();
+    options.counters.add(Event::L2Failure, failures);
+    (Sync { at, tier_ms: reply.now_ms }, reply.each)
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::Unavailable, "L2 did not answer in time: see l2_timeout")
+}
+
+/// What the record that derived entries rest on bears.
+pub(super) fn ground_of(bytes: Option<&Bytes>) -> Option<Ground> {
+    let bytes = bytes?;
+    match Header::read(bytes) {
+        Read::Record(header) => {
+            Some(Ground { token: Some(header.token), marks: record::marks_of(bytes).unwrap_or_default() })
+        }
+        _ => None,
+    }
+}
+
+/// Judges the bytes found at a key.
+pub(super) struct Judge<'a> {
+    pub(super) options: &'a L2Options,
+    pub(super) sync: Sync,
+    pub(super) accept: Accept,
+    /// What derived entries rest on, as it was read with them.
+    pub(super) ground: Option<Ground>,
+}
+
+impl Judge<'_> {
+    /// The answer that the bytes give, or why they give none.
+    pub(super) fn answer<V: DeserializeOwned>(
+        &self,
+        key: &WireKey,
+        bytes: Option<&Bytes>,
+    ) -> Result<Answer<V>, Miss> {
+        let Some(bytes) = bytes else { return Err(Miss::default()) };
+        self.read(key, bytes).map_err(|why| {
+            if let Some(why) = why {
+                self.options.counters.unusable(why);
+            }
+            let observed = match Header::read(bytes) {
+                Read::Record(Header { kind: Kind::Value, token, .. }) => Some(token),
+                _ => None,
+            };
+            let outranked = why == Some(Unusable::OtherSchema)
+                && schema_of(bytes).is_some_and(|schema| schema > self.options.schema);
+            Miss { observed, outranked }
+        })
+    }
+
+    /// `Err(None)`: nothing is wrong with it, but it is too old for the terms.
+    fn read<V: DeserializeOwned>(&self, key: &WireKey, bytes: &Bytes) -> Result<Answer<V>, Option<Unusable>> {
+        let codec = self.options.codec();
+        let reader = Reader { schema: self.options.schema, now_ms: self.sync.tier_ms, codec: &codec };
+        let body = reader.verify(key, bytes)?;
+        if self.options.depends_on.is_some() {
+            let stands = self.ground.as_ref().is_some_and(|ground| {
+                ground.token.is_some()
+                    && body.dependencies.as_slice() == ground.token.as_slice()
+                    && ground.marks.seen_by(body.stamp.as_ref(), self.sync.tier_ms)
+            });
+            if !stands {
+                return Err(Some(Unusable::Dependency));
+            }
+        }
+        let meta = Meta {
+            token: body.token,
+            fresh_until: self.sync.moment(body.fresh_until_ms),
+            stale_until: self.sync.moment(body.stale_until_ms),
+            cost_us: body.cost_us,
+        };
+        let age = judge(&meta, self.sync.at);
+        if !satisfies(age, self.accept) {
+            return Err(None);
+        }
+        let entry = match reader.row(&body)? {
+            Some(row) => Entry::Present(std::sync::Arc::new(row)),
+            None => Entry::Absent,
+        };
+        Ok(Answer { entry, meta, source: Level::L2, age, keep: Keep::Life })
+    }
+}

@@ -1,0 +1,99 @@
+//! The loader: what reads the origin.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::tier::BoxFuture;
+use crate::{BoxError, Error, ErrorKind, Stamp};
+
+/// What a load found. Rows are matched by key: their order doesn't matter, a missing one means *absent*.
+#[derive(Debug)]
+pub struct Loaded<K, V> {
+    /// The rows. One that nobody asked for, or a key twice, breaks the contract and is seen.
+    pub rows: Vec<(K, V)>,
+    /// What the origin says about the moment of the load.
+    pub stamp: Option<Stamp>,
+    /// Whether the rows hold for everybody; false for what only this caller may see (a standby's, or a transaction's own
+    /// rows), which is then answered and kept nowhere.
+    pub shared: bool,
+}
+
+impl<K, V> Loaded<K, V> {
+    /// Rows that hold for everybody, from an origin that says nothing about the moment.
+    #[must_use]
+    pub fn rows(rows: Vec<(K, V)>) -> Self {
+        Loaded { rows, stamp: None, shared: true }
+    }
+}
+
+/// Reads rows from the origin.
+///
+/// 1. It is asked for a batch of distinct keys and replies with the rows that exist, each with its key.
+/// 2. It reads at or after the moment it is called, from a source that has seen every acknowledged write.
+/// 3. It fails as a whole; its error is never stored and never taken for an absence.
+/// 4. It may be called many times at once. Its future may be dropped at any await.
+pub trait Loader<K, V>: Send + Sync + 'static {
+    /// Loads those keys.
+    fn load<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Loaded<K, V>, Error>>;
+}
+
+impl<K: 'static, V: 'static, L: Loader<K, V> + ?Sized> Loader<K, V> for Arc<L> {
+    fn load<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Loaded<K, V>, Error>> {
+        (**self).load(keys)
+    }
+}
+
+/// A closure as a loader; made by [`loader_fn`].
+pub struct LoaderFn<F, K, V> {
+    load: F,
+    rows: PhantomData<fn(K) -> V>,
+}
+
+/// A loader that calls `load` with the keys and takes the rows it finds.
+///
+/// ```
+/// use tierstack_core::loader_fn;
+/// let squares = loader_fn(|keys: Vec<i32>| async move {
+///     Ok::<_, std::io::Error>(keys.into_iter().filter(|n| *n > 0).map(|n| (n, n * n)).collect())
+/// });
+/// # let _ = squares;
+/// ```
+pub fn loader_fn<F, Fut, K, V, E>(load: F) -> LoaderFn<F, K, V>
+where
+    F: Fn(Vec<K>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<(K, V)>, E>> + Send,
+    E: Into<BoxError>,
+{
+    LoaderFn { load, rows: PhantomData }
+}
+
+impl<F, Fut, K, V, E> Loader<K, V> for LoaderFn<F, K, V>
+where
+    F: Fn(Vec<K>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<(K, V)>, E>> + Send + 'static,
+    K: Clone + Send + Sync + 'static,
+    V: Send + 'static,
+    E: Into<BoxError>,
+{
+    fn load<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Loaded<K, V>, Error>> {
+        let found = (self.load)(keys.to_vec());
+        Box::pin(async move { found.await.map(Loaded::rows).map_err(|error| origin_failed(error.into())) })
+    }
+}
+
+impl<F, K, V> fmt::Debug for LoaderFn<F, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoaderFn")
+    }
+}
+
+/// The error of a lookup whose load failed with `error`; one of ours is taken as it is.
+pub(crate) fn origin_failed(error: BoxError) -> Error {
+    Error::from_box(
+        error,
+        ErrorKind::Origin,
+        "the origin failed to load: see the source of this error, try again later",
+    )
+}

@@ -1,0 +1,72 @@
+//! Matches the rows of a load to the keys that were asked. Pure.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::{Error, ErrorKind};
+
+/// One result per key, in order: its row, `None` if it is absent, or why that can't be told.
+pub(super) fn match_rows<K: Eq + Hash, V>(keys: &[K], rows: Vec<(K, V)>) -> Vec<Result<Option<V>, Error>> {
+    let places: HashMap<&K, usize, foldhash::quality::RandomState> =
+        keys.iter().enumerate().map(|(place, key)| (key, place)).collect();
+    let mut found: Vec<Result<Option<V>, Error>> = keys.iter().map(|_| Ok(None)).collect();
+    let mut surplus = 0usize;
+    for (key, row) in rows {
+        let Some(place) = places.get(&key) else {
+            surplus += 1;
+            continue;
+        };
+        found[*place] = match &found[*place] {
+            Ok(None) => Ok(Some(row)),
+            _ => Err(Error::new(
+                ErrorKind::Loader,
+                "the loader returned two rows for this key: mend it, or the key",
+            )),
+        };
+    }
+    if surplus > 0 {
+        let text = format!(
+            "the loader returned {surplus} rows nobody asked for, so a missing row can't be trusted: mend it"
+        );
+        let unsure = Error::new(ErrorKind::Loader, text);
+        for result in &mut found {
+            if let Ok(None) = result {
+                *result = Err(unsure.clone());
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `+` a row, `-` absent, `!` an error.
+    fn shown(keys: &[i32], rows: &[i32]) -> String {
+        let matched = match_rows(keys, rows.iter().map(|key| (*key, ())).collect());
+        matched
+            .iter()
+            .map(|result| match result {
+                Ok(Some(())) => '+',
+                Ok(None) => '-',
+                Err(_) => '!',
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rows_are_matched_by_key() {
+        for (keys, rows, expected) in [
+            (&[1, 2, 3][..], &[3, 1][..], "+-+"),
+            (&[1, 2], &[], "--"),
+            (&[1, 2], &[1, 1, 2], "!+"),
+            (&[1, 2, 3], &[1, 2, 4], "++!"),
+            (&[1], &[1, 4], "+"),
+            (&[1], &[1, 1, 1], "!"),
+            (&[], &[1], ""),
+        ] {
+            assert_eq!(shown(keys, rows), expected, "{keys:?} {rows:?}");
+        }
+    }
+}

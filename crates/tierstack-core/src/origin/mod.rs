@@ -1,0 +1,18 @@
+//! Origin: one load per lookup, its rows matched to the keys.
+//!
+//! 1. A key without a row is absent, unless the loader brought a row nobody asked for: then it is not known what the
+//!    loader meant, and the key fails.
+//! 2. A key with two rows fails. The rows of other keys are answered.
+//! 3. A load that fails, panics or is late fails all its keys, and is neither stored nor taken for an absence. At its
+//!    time, its future is dropped.
+
+mod each;
+mod layer;
+mod matching;
+mod service;
+mod sources;
+
+pub use each::{Each, EachLayer};
+pub use layer::{OriginLayer, OriginOptions};
+pub use service::OriginService;
+pub use sources::{Origin, origin_fn};

@@ -1,0 +1,132 @@
+//! The service: a load, bounded in time, and its outcomes.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use tower_service::Service;
+
+use super::layer::OriginOptions;
+use super::matching::match_rows;
+use crate::counters::Event;
+use crate::loader::Loader;
+use crate::tier::BoxFuture;
+use crate::{Age, Answer, Answers, Entry, Error, ErrorKind, Keep, Key, Level, Loaded, Lookup, Meta, Moment};
+
+/// Answers lookups by loading them.
+///
+/// # Cancel safety
+/// Dropping the future drops the load.
+pub struct OriginService<K, V> {
+    options: Arc<OriginOptions>,
+    loader: Arc<dyn Loader<K, V>>,
+}
+
+impl<K, V> OriginService<K, V> {
+    pub(super) fn new(options: Arc<OriginOptions>, loader: Arc<dyn Loader<K, V>>) -> Self {
+        OriginService { options, loader }
+    }
+}
+
+impl<K: Key, V: Send + Sync + 'static> Service<Lookup<K>> for OriginService<K, V> {
+    type Response = Answers<K, V>;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<Answers<K, V>, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, lookup: Lookup<K>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.answer(lookup).await) })
+    }
+}
+
+impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
+    async fn answer(&self, lookup: Lookup<K>) -> Answers<K, V> {
+        let counters = &self.options.counters;
+        let deadline = lookup.terms.deadline.unwrap_or(Moment::NEVER);
+        if !lookup.terms.load {
+            counters.add(Event::Unknown, lookup.keys().len());
+            return Answers::all(lookup.into_keys(), &Ok(None));
+        }
+        let keys = lookup.into_keys();
+        match self.load(&keys, deadline).await {
+            Ok((loaded, cost_us)) => self.answers(keys, loaded, cost_us),
+            Err(error) => {
+                counters.add(Event::FailedLoad, 1);
+                counters.add(Event::Error, keys.len());
+                Answers::all(keys, &Err(error))
+            }
+        }
+    }
+
+    /// Loads, and says what it cost in microseconds.
+    async fn load(&self, keys: &[K], deadline: Moment) -> Result<(Loaded<K, V>, u32), Error> {
+        let settings = &self.options.settings;
+        if keys.len() > settings.max_batch {
+            let text = format!(
+                "a lookup of {} keys reached the origin and max_batch is {}: split it, or raise max_batch",
+                keys.len(),
+                settings.max_batch
+            );
+            return Err(Error::invalid(text));
+        }
+        self.options.counters.add(Event::Load, 1);
+        let clock = &self.options.clock;
+        let began = clock.coarse();
+        let until = began.plus(settings.load_timeout).min(deadline);
+        // A loader that panics before its first await does so in `load`, so the call is inside as well.
+        let loading = AssertUnwindSafe(async { self.loader.load(keys).await }).catch_unwind();
+        let loaded = match clock.before(until, loading).await {
+            Some(Ok(loaded)) => loaded?,
+            Some(Err(_)) => {
+                return Err(Error::new(ErrorKind::Origin, "the loader panicked: see its message on stderr"));
+            }
+            None => {
+                let text = "the origin did not answer in time: see load_timeout and the lookup's deadline";
+                return Err(Error::new(ErrorKind::Timeout, text));
+            }
+        };
+        let cost = clock.coarse().since(began).as_micros();
+        Ok((loaded, u32::try_from(cost).unwrap_or(u32::MAX)))
+    }
+
+    fn answers(&self, keys: smallvec::SmallVec<[K; 1]>, loaded: Loaded<K, V>, cost_us: u32) -> Answers<K, V> {
+        let Loaded { rows, stamp, shared } = loaded;
+        let OriginOptions { freshness, clock, random, counters, .. } = &*self.options;
+        let now = clock.coarse();
+        let found = match_rows(&keys, rows);
+        let answer = |row: Option<V>| {
+            let (fresh_until, stale_until) = freshness.ends(row.is_none(), now, random.unit());
+            let meta = Meta { token: random.token(), fresh_until, stale_until, cost_us };
+            let entry = row.map_or(Entry::Absent, |row| Entry::Present(Arc::new(row)));
+            counters.answered(Level::Origin, Age::Fresh, entry.is_absent());
+            let keep = if shared { Keep::Life } else { Keep::Nothing };
+            Answer { entry, meta, source: Level::Origin, age: Age::Fresh, keep }
+        };
+        let rows = keys.into_iter().zip(found).map(|(key, row)| match row {
+            Ok(row) => (key, Ok(Some(answer(row)))),
+            Err(error) => {
+                counters.add(Event::Error, 1);
+                (key, Err(error))
+            }
+        });
+        Answers::new(rows.collect()).stamped(stamp)
+    }
+}
+
+impl<K, V> Clone for OriginService<K, V> {
+    fn clone(&self) -> Self {
+        OriginService { options: Arc::clone(&self.options), loader: Arc::clone(&self.loader) }
+    }
+}
+
+impl<K, V> fmt::Debug for OriginService<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OriginService").field("options", &self.options).finish_non_exhaustive()
+    }
+}
