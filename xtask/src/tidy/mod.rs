@@ -46,7 +46,7 @@ pub(crate) fn run() -> Result<()> {
         }
         complaints += found.len();
     }
-    ensure!(complaints == 0, "{complaints} complaints");
+    ensure!(complaints == 0, "complaints: {complaints}");
     Ok(())
 }
 
