@@ -10,7 +10,8 @@ dir=$1 user=$2 signal=$3 body=$4
 shift 4
 exec 3<&0 </dev/null 2>&1
 cd /
-# Nothing ends us before the server: PIPE is what we get for talking to an owner that is gone.
+# Nothing ends us before the server. PIPE is what we get for talking to an owner that is gone; HUP comes from the kernel
+# to a group that loses its owner while a member, such as the server, is stopped.
 trap : HUP INT TERM PIPE
 
 mkdir -m 700 "$dir" || exit 1
@@ -32,6 +33,7 @@ exec 3<&-
 # `$as_user` is a list of words. The shell that becomes the server writes its own pid: `runuser` forks, `setpriv` doesn't.
 # The file is also the sign that the pid is still the server's: it goes as soon as the server was waited for.
 (
+    trap : HUP INT TERM
     cd "$dir"
     $as_user sh -c 'echo $$ >pid; '"$body" "$dir" "$@" >log 2>&1
     rm -f pid
