@@ -1,3 +1,53 @@
-//! Project tasks.
+//! The tasks of this repository: `cargo xtask --help`.
 
-fn main() {}
+mod steps;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const HELP: &str = "\
+The tasks of this repository. `.ci/run` runs all that must hold before a change is taken.
+
+cargo xtask test [--long]   run every test, doctest and example against a private Redis and Postgres,
+                            which are installed if need be and end with the run;
+                            --long: also the tests that take minutes
+cargo xtask tidy            check the rules of the house that the compiler doesn't: who may depend on whom,
+                            rust-version, links in documents, lints
+
+TIERSTACK_REDIS_URL and TIERSTACK_POSTGRES_URL name servers to use instead of private ones.
+TIERSTACK_DATA names a directory of test data; without it `../shared/data` is taken if it is there.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["test"] => test::run(test::Length::Short),
+        ["test", "--long"] => test::run(test::Length::Long),
+        ["tidy"] => tidy::run(),
+        [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("no task `{}`\n\n{HELP}", other.join(" ")),
+    }
+}
+
+/// The root of the workspace, and where every step runs.
+fn root() -> Result<PathBuf> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(PathBuf::from).context("this package is at the root of a file system")
+}
