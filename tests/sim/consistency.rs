@@ -1,0 +1,58 @@
+//! A row that was written is never answered in its old form.
+
+use std::sync::Arc;
+
+use tests::{Film, Repository, film};
+use tierstack_core::{Cache, Clock, L1, Level, Lookup, ManualClock, MemoryTier, Namespace, Random};
+
+/// A node over a shared tier, and the clock of both.
+fn node(tier: &Arc<MemoryTier>, clock: Clock, repository: &Repository) -> Cache<Film> {
+    let shop =
+        Namespace::builder("shop").l2_shared(tier.clone()).clock(clock).random(Random::seeded(7)).build();
+    shop.unwrap().cache::<Film>().l1(L1::capacity(1_000)).origin(repository.films()).build().unwrap()
+}
+
+/// While a leader loads the old row, a write is acknowledged. A second caller must not get the old row, nor leave it in
+/// L1, nor may the leader's fill bring it back.
+#[tokio::test(start_paused = true)]
+async fn a_second_caller_after_a_write_does_not_get_the_row_that_a_leader_is_still_loading() {
+    let manual = ManualClock::new();
+    let tier = Arc::new(MemoryTier::with_clock(1_000, manual.clock()));
+    let repository = Repository::new([film(7)]);
+    let films = node(&tier, manual.clock(), &repository);
+
+    repository.hold_loads();
+    let leader = tokio::spawn({
+        let films = films.clone();
+        async move { films.get(7).await }
+    });
+    while repository.loads() == 0 {
+        tokio::task::yield_now().await;
+    }
+    repository.put(Film { version: 1, ..film(7) });
+    films.invalidate([7]).await.unwrap();
+
+    let second = tokio::spawn({
+        let films = films.clone();
+        async move { films.get(7).await }
+    });
+    while repository.loads() == 1 {
+        tokio::task::yield_now().await;
+    }
+    repository.release_loads();
+    assert_eq!(second.await.unwrap().unwrap().unwrap().version, 1, "the second caller began after the write");
+    assert_eq!(
+        leader.await.unwrap().unwrap().unwrap().version,
+        0,
+        "the leader began before it, and is told what it read"
+    );
+
+    let held = films.lookup(Lookup::one(7).never_load()).await.unwrap();
+    let (_, outcome) = held.into_iter().next().unwrap();
+    let answer = outcome.unwrap().unwrap();
+    assert_eq!(answer.source, Level::L1);
+    assert_eq!(answer.entry.into_present().unwrap().version, 1, "L1 holds the new row");
+    let held = films.lookup(Lookup::one(7).never_load().skip_l1()).await.unwrap();
+    let (_, outcome) = held.into_iter().next().unwrap();
+    assert_eq!(outcome.unwrap().unwrap().entry.into_present().unwrap().version, 1, "L2 holds the new row");
+}

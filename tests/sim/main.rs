@@ -1,0 +1,3 @@
+//! Behaviour in simulated time, one file each: no socket, no second.
+
+mod consistency;

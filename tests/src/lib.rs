@@ -1,0 +1,7 @@
+//! What the tests share: entities, and an origin in memory that counts, fails and stalls as it is told.
+
+mod film;
+mod repository;
+
+pub use film::{Film, FilmTitle, film};
+pub use repository::Repository;
