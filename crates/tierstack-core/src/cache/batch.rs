@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use smallvec::SmallVec;
 
 use super::{Cache, Event, Half, row};
-use crate::{Accept, Answers, Entity, Error, IntoKey, Key, Lookup};
+use crate::{Answers, Entity, Error, IntoKey, Key, Lookup};
 
 /// At least one key of a batch failed. It carries what became of all of them.
 pub struct BatchError<V> {
@@ -87,9 +87,9 @@ impl<E: Entity> Cache<E> {
         let store = self.0.objects.store.as_ref();
         for pk in pks {
             let pk = pk.into_key();
-            let hit = store.and_then(|store| store.answer(&pk, now, Accept::Fresh));
+            let hit = store.and_then(|store| store.hit(&pk, now));
             rows.push(match hit {
-                Some(answer) => answer.entry.into_present(),
+                Some(entry) => entry.into_present(),
                 None => {
                     holes.push((rows.len(), missing.place(pk)));
                     None
@@ -99,7 +99,8 @@ impl<E: Entity> Cache<E> {
         if holes.is_empty() {
             return Ok(rows);
         }
-        self.fill_holes(rows, holes, missing.keys).await
+        // Boxed, so that the future of a batch of hits is small.
+        Box::pin(self.fill_holes(rows, holes, missing.keys)).await
     }
 
     async fn fill_holes(

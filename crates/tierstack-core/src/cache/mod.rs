@@ -14,9 +14,10 @@ pub use builder::CacheBuilder;
 use crate::counters::{Counters, Event};
 use crate::l1::Store;
 use crate::revalidate::Refreshes;
+use crate::tier::BoxFuture;
 use crate::{
-    Accept, Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, KeyFormat, Lookup, Namespace, Outcome,
-    RowKey, Schema, Settings, Stack, Stats, WireKey,
+    Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, KeyFormat, Lookup, Namespace, Outcome, RowKey,
+    Schema, Settings, Stack, Stats, WireKey,
 };
 
 /// A read-through cache of one entity. Cloning it counts one reference up.
@@ -94,17 +95,20 @@ impl<E: Entity> Cache<E> {
     pub async fn get(&self, pk: impl IntoKey<E::Pk>) -> Result<Option<Arc<E>>, Error> {
         let pk = pk.into_key();
         if let Some(store) = &self.0.objects.store
-            && let Some(answer) = store.answer(&pk, self.0.clock.coarse(), Accept::Fresh)
+            && let Some(entry) = store.hit(&pk, self.0.clock.coarse())
         {
-            return Ok(answer.entry.into_present());
+            return Ok(entry.into_present());
         }
+        // Boxed, so that the future of a hit is small: it is moved before it is polled.
         self.get_below(pk).await
     }
 
     #[cold]
-    async fn get_below(&self, pk: E::Pk) -> Result<Option<Arc<E>>, Error> {
-        let answers = self.lookup(Lookup::one(pk)).await?;
-        row(answers.into_iter().next().map_or(Ok(None), |(_, outcome)| outcome))
+    fn get_below(&self, pk: E::Pk) -> BoxFuture<'_, Result<Option<Arc<E>>, Error>> {
+        Box::pin(async move {
+            let answers = self.lookup(Lookup::one(pk)).await?;
+            row(answers.into_iter().next().map_or(Ok(None), |(_, outcome)| outcome))
+        })
     }
 
     /// The row with that key.

@@ -114,6 +114,14 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
         satisfies(age, accept).then_some((held.entry, held.meta, age))
     }
 
+    /// The entry at `key` if it is fresh, counted: what the handle peeks at before it asks the stack.
+    #[inline]
+    pub(crate) fn hit(&self, key: &K, now: Moment) -> Option<Entry<V>> {
+        let (entry, _, age) = self.peek(key, now, Accept::Fresh)?;
+        self.counters.answered(Level::L1, age, entry.is_absent());
+        Some(entry)
+    }
+
     /// The same as an answer, counted.
     #[inline]
     pub(crate) fn answer(&self, key: &K, now: Moment, accept: Accept) -> Option<Answer<V>> {

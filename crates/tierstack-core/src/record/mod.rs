@@ -18,7 +18,7 @@
 //!
 //! | at | bytes | field |
 //! |---|---|---|
-//! | 48 | 8 | XXH3 of all other bytes but right and its end |
+//! | 48 | 8 | XXH3 of bytes 0 to 24, seeded with XXH3 of all from 56 on |
 //! | 56 | 8 | fingerprint of the key |
 //! | 64 | 8 | schema: version in the upper 16 bits, fingerprint below |
 //! | 72 | 8 | written at, fresh until, stale until: 8 bytes each, in the tier's milliseconds |
