@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::Unusable;
 use crate::{Error, ErrorKind};
@@ -70,12 +70,18 @@ impl Codec {
         if raw.len() != raw_len {
             return Err(Unusable::Payload);
         }
-        let mut rest = &raw[..];
-        let mut reader = rmp_serde::Deserializer::new(&mut rest);
+        let mut reader = rmp_serde::Deserializer::from_read_ref(&raw[..]);
         reader.set_max_depth(DEEPEST);
         let value = V::deserialize(&mut reader).map_err(|_| Unusable::Payload)?;
-        if rest.is_empty() { Ok(value) } else { Err(Unusable::Payload) }
+        if is_at_end(&mut reader) { Ok(value) } else { Err(Unusable::Payload) }
     }
+}
+
+/// Whether nothing is left to read. The reader doesn't tell its position, but a value that is not there has no marker.
+fn is_at_end<'de>(reader: &mut rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'de, [u8]>>) -> bool {
+    use rmp_serde::decode::Error::InvalidMarkerRead;
+    let next = serde::de::IgnoredAny::deserialize(reader);
+    matches!(next, Err(InvalidMarkerRead(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof)
 }
 
 #[cfg(feature = "lz4")]
