@@ -67,7 +67,7 @@ impl Repository {
         self.state().failing = failing;
     }
 
-    /// Every load takes this long from now on, and reads at its end.
+    /// From now on each load reads, and then takes this long to return.
     pub fn set_delay(&self, delay: Duration) {
         self.state().delay = delay;
     }
@@ -120,19 +120,18 @@ impl Repository {
     }
 
     async fn read<T>(&self, read: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
-        let delay = self.state().delay;
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
-        let (gated, found) = {
+        let (delay, gated, found) = {
             let mut state = self.state();
             let found = read(&mut state);
             if state.failing {
                 let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "the repository is down");
                 return Err(Error::with_source(ErrorKind::Origin, "the load failed", refused));
             }
-            (state.gated, found)
+            (state.delay, state.gated, found)
         };
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         if gated && let Ok(permit) = self.0.gate.acquire().await {
             permit.forget();
         }

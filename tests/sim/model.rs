@@ -1,0 +1,117 @@
+//! The property run against in-process tiers: thousands of cases. A failing one is shrunk and printed.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::test_runner::{Config, TestError, TestRunner};
+use tests::model::{ClockStep, Tally, World, events, first_rows, run};
+use tests::{Film, Repository};
+use tierstack_core::{
+    Cache, Eviction, Freshness, L1, ManualClock, MemoryTier, Moment, Namespace, Random, Settings,
+};
+
+/// Two nodes over a [`MemoryTier`] in paused time. Nodes and tier have clocks of their own.
+struct InProcess {
+    nodes: ManualClock,
+    tier_clock: ManualClock,
+    tier: Arc<MemoryTier>,
+    repository: Repository,
+    random: Random,
+}
+
+const L1_LIFE: Duration = Duration::from_secs(2);
+
+impl InProcess {
+    fn new() -> Self {
+        let (nodes, tier_clock) = (ManualClock::new(), ManualClock::new());
+        let repository = Repository::new(first_rows());
+        // A load that takes a moment overlaps what comes next, and a refresh behind an answer the more.
+        repository.set_delay(Duration::from_millis(3));
+        InProcess {
+            tier: Arc::new(MemoryTier::with_clock(1_000, tier_clock.clock())),
+            nodes,
+            tier_clock,
+            repository,
+            random: Random::seeded(1),
+        }
+    }
+}
+
+impl World for InProcess {
+    fn node(&self) -> Cache<Film> {
+        let shop = Namespace::builder("shop")
+            .l2_shared(self.tier.clone())
+            .clock(self.nodes.clock())
+            .random(self.random.clone())
+            .build();
+        shop.unwrap()
+            .cache()
+            .l1(L1::capacity(1_000).life(L1_LIFE).eviction(Eviction::Lru))
+            .origin(self.repository.films())
+            .freshness(
+                Freshness::default()
+                    .fresh_for(Duration::from_secs(4))
+                    .stale_for(Duration::from_secs(4))
+                    .absent_for(Duration::from_secs(3)),
+            )
+            .settings(Settings::default())
+            .build()
+            .unwrap()
+    }
+
+    async fn write(&self, film_id: i32, row: Option<Film>) {
+        match row {
+            Some(film) => self.repository.put(film),
+            None => self.repository.remove(film_id),
+        }
+    }
+
+    async fn evict_l2(&self, key: &str) {
+        self.tier.evict(key.as_bytes());
+    }
+
+    async fn set_outage(&self, out: bool) {
+        self.tier.set_outage(out);
+    }
+
+    async fn step_clock(&self, step: ClockStep) {
+        match step {
+            ClockStep::Tier(seconds) => self.tier_clock.step_wall(i64::from(seconds) * 1_000),
+            ClockStep::Nodes(seconds) => self.nodes.advance(Duration::from_secs(seconds.into())),
+        }
+    }
+
+    async fn advance(&self, by: Duration) {
+        tokio::time::sleep(by).await;
+    }
+
+    fn now(&self) -> Moment {
+        self.nodes.clock().coarse()
+    }
+
+    fn l1_life(&self) -> Duration {
+        L1_LIFE
+    }
+}
+
+/// For any sequence of lookups, batches, lists, writes followed by `invalidate`, evictions, restarts, outages and clock
+/// steps, every answer is one that the caller may be told, whatever tier gives it.
+#[test]
+fn every_answer_equals_the_models_row_or_its_absence() {
+    let cases = if std::env::var_os("TIERSTACK_LONG").is_some() { 50_000 } else { 4_000 };
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let tally = RefCell::new(Tally::default());
+    let outcome = runner.run(&events(80), |events| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let counts = runtime.block_on(async { run(&InProcess::new(), &events).await })?;
+        tally.borrow_mut().add(&counts);
+        Ok(())
+    });
+    println!("{cases} cases\n{}", tally.borrow());
+    if let Err(TestError::Fail(why, events)) = outcome {
+        panic!("{why}\n{}", events.iter().map(|event| format!("  {event:?}\n")).collect::<String>());
+    }
+    assert_eq!(tally.borrow().too_rare(), Vec::<&str>::new(), "the run was too tame");
+}
