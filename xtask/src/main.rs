@@ -15,6 +15,7 @@ The tasks of this repository. `.ci/run` runs all that must hold before a change 
 cargo xtask test [--long]   run every test, doctest and example against a private Redis and Postgres,
                             which are installed if need be and end with the run;
                             --long: also the tests that take minutes
+cargo xtask ratios [BENCH]  run the benches, or that one, and print their ratios to their floors in one table
 cargo xtask tidy            check the rules of the house that the compiler doesn't: who may depend on whom,
                             rust-version, links in documents, lints
 
@@ -37,6 +38,8 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["test"] => test::run(test::Length::Short),
         ["test", "--long"] => test::run(test::Length::Long),
+        ["ratios"] => ratios(&["bench", "--package", "benches"]),
+        ["ratios", bench] => ratios(&["bench", "--package", "benches", "--bench", bench]),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {
             println!("{HELP}");
@@ -44,6 +47,16 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         other => bail!("no task `{}`\n\n{HELP}", other.join(" ")),
     }
+}
+
+/// Runs benches, and prints what all of them have left in the target directory.
+fn ratios(benches: &[&str]) -> Result<()> {
+    let root = root()?;
+    test::with_servers(&root, |environment| {
+        steps::cargo(benches, &root, environment)?;
+        let print = ["run", "--quiet", "--release", "--package", "benches", "--bin", "ratios"];
+        steps::cargo(&print, &root, environment)
+    })
 }
 
 /// The root of the workspace, and where every step runs.

@@ -1,12 +1,12 @@
 //! What `cargo xtask test` runs, and how a list of steps is run and told.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+use crate::test::Environment;
 
 /// One command of cargo, with the arguments that follow `cargo`.
 pub(crate) struct Step {
@@ -25,7 +25,7 @@ pub(crate) const TEST: &[Step] = &[
 ///
 /// # Errors
 /// When a step can't be run or fails.
-pub(crate) fn run(steps: &[Step], root: &Path, environment: &BTreeMap<&str, OsString>) -> Result<()> {
+pub(crate) fn run(steps: &[Step], root: &Path, environment: &Environment) -> Result<()> {
     let mut taken = Vec::new();
     let mut outcome = Ok(());
     for step in steps {
@@ -48,7 +48,7 @@ pub(crate) fn run(steps: &[Step], root: &Path, environment: &BTreeMap<&str, OsSt
     outcome
 }
 
-fn cargo(arguments: &[&str], root: &Path, environment: &BTreeMap<&str, OsString>) -> Result<()> {
+pub(crate) fn cargo(arguments: &[&str], root: &Path, environment: &Environment) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(arguments)

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::Result;
 use tierstack_servers::{Postgres, Redis, ensure_postgres, ensure_redis};
 
 use crate::steps::{self, timed};
+
+/// Variables for the commands that are run.
+pub(crate) type Environment = BTreeMap<&'static str, OsString>;
 
 /// How much time the tests may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +23,19 @@ pub(crate) enum Length {
 /// When a server can't be had or a step fails.
 pub(crate) fn run(length: Length) -> Result<()> {
     let root = crate::root()?;
+    with_servers(&root, |environment| {
+        if length == Length::Long {
+            environment.insert("TIERSTACK_LONG", "1".into());
+        }
+        steps::run(steps::TEST, &root, environment)
+    })
+}
+
+/// Does `work` with a private Redis and Postgres, which the environment it is given names, and the test data.
+///
+/// # Errors
+/// When a server can't be had or `work` fails.
+pub(crate) fn with_servers(root: &Path, work: impl FnOnce(&mut Environment) -> Result<()>) -> Result<()> {
     println!("==> servers");
     let (seconds, servers) = timed(start);
     // They end with this process, whatever ends it; on the way out they are waited for, too.
@@ -34,10 +51,7 @@ pub(crate) fn run(length: Length) -> Result<()> {
     if std::env::var_os("TIERSTACK_DATA").is_none() && data.is_dir() {
         environment.insert("TIERSTACK_DATA", data.canonicalize()?.into_os_string());
     }
-    if length == Length::Long {
-        environment.insert("TIERSTACK_LONG", "1".into());
-    }
-    steps::run(steps::TEST, &root, &environment)
+    work(&mut environment)
 }
 
 fn start() -> Result<(Redis, Postgres)> {

@@ -1,42 +1,78 @@
-//! The layers of the core never import each other: what two of them need lies below both, in the contract.
+//! The floors of the core: layers never import each other (what two of them need lies below both, in the contract), and
+//! what is pure imports nothing that has a clock, randomness or a runtime.
+
+use std::collections::BTreeSet;
 
 use super::Text;
 
 const SOURCE: &str = "crates/tierstack-core/src/";
 
-const LAYERS: &[&str] = &["l1", "l2", "revalidate", "single_flight", "merge", "origin"];
+/// The ground floor: no clock, no randomness, no runtime, no mechanism.
+const PURE: &[&str] = &[
+    "entry",
+    "error",
+    "freshness",
+    "key",
+    "lookup",
+    "query",
+    "record",
+    "schema",
+    "settings",
+    "stamp",
+    "time",
+    "token",
+];
+
+/// What a pure module must not name at the root of the crate, besides the layers.
+const IMPURE: &[&str] =
+    &["Clock", "Random", "Namespace", "Cache", "clock", "random", "cache", "namespace", "memory_tier"];
 
 pub(crate) fn check(files: &[Text]) -> Vec<String> {
-    let mut seen = Vec::new();
+    // A layer is a folder with a `layer.rs`.
+    let layers: BTreeSet<&str> =
+        files.iter().filter_map(|file| file.path.strip_prefix(SOURCE)?.strip_suffix("/layer.rs")).collect();
     let mut complaints = Vec::new();
+    if files.iter().any(|file| file.path.starts_with(SOURCE)) && layers.is_empty() {
+        complaints.push(format!("no folder of {SOURCE} has a layer.rs: this check would check nothing"));
+    }
+    let mut pure = BTreeSet::new();
     for file in files {
-        let Some((layer, depth)) = layer_of(&file.path) else { continue };
-        seen.push(layer);
-        for (number, module) in imports(&file.text, depth) {
-            if module != layer && LAYERS.contains(&module.as_str()) {
-                complaints.push(format!("{}:{number}: {layer} imports the layer {module}", file.path));
+        let Some((module, depth)) = module_of(&file.path) else { continue };
+        let is_layer = layers.contains(module);
+        let is_pure = PURE.contains(&module);
+        if is_pure {
+            pure.insert(module);
+        }
+        for (number, named) in imports(&file.text, depth) {
+            let named = named.as_str();
+            if named != module && layers.contains(named) && (is_layer || is_pure) {
+                complaints.push(format!("{}:{number}: {module} imports the layer {named}", file.path));
+            }
+            if is_pure && IMPURE.contains(&named) {
+                complaints.push(format!("{}:{number}: {module} is pure and names {named}", file.path));
             }
         }
+        if is_pure
+            && file.text.lines().any(|line| line.split("//").next().unwrap_or_default().contains("tokio"))
+        {
+            complaints.push(format!("{}: {module} is pure and names tokio", file.path));
+        }
     }
-    // The table must follow a rename, or it would check nothing. Before there is any layer there is nothing to follow.
-    if !seen.is_empty() {
-        let missing = LAYERS.iter().filter(|layer| !seen.contains(*layer));
+    // The table must follow a rename, or it would check nothing.
+    if !layers.is_empty() {
+        let missing = PURE.iter().filter(|module| !pure.contains(*module));
         complaints.extend(
-            missing.map(|layer| {
-                format!("there is no layer {layer} in {SOURCE}: change the table of this check")
-            }),
+            missing.map(|module| format!("there is no {module} in {SOURCE}: change the table of this check")),
         );
     }
     complaints
 }
 
-/// The layer that a source file belongs to, and how many modules lie between it and the root of the crate.
-fn layer_of(path: &str) -> Option<(&'static str, usize)> {
+/// The module at the root of the crate that a source file belongs to, and how many modules lie between it and the root.
+fn module_of(path: &str) -> Option<(&str, usize)> {
     let module = path.strip_prefix(SOURCE)?.strip_suffix(".rs")?;
     let module = module.strip_suffix("/mod").unwrap_or(module);
-    let first = module.split('/').next()?;
-    let layer = LAYERS.iter().find(|layer| **layer == first)?;
-    Some((layer, module.split('/').count()))
+    Some((module.split('/').next()?, module.split('/').count()))
 }
 
 /// The modules at the root of the crate that the code names, with the number of the line. Comments may name what they like.
@@ -94,7 +130,10 @@ mod tests {
 
     fn complaints(path: &str, text: &str) -> Vec<String> {
         let file = |path: &str, text: &str| Text { path: format!("{SOURCE}{path}"), text: text.to_owned() };
-        let mut files: Vec<Text> = LAYERS.iter().map(|layer| file(&format!("{layer}/mod.rs"), "")).collect();
+        let layers =
+            ["l1", "l2", "merge", "origin"].iter().map(|layer| file(&format!("{layer}/layer.rs"), ""));
+        let pure = PURE.iter().map(|module| file(&format!("{module}.rs"), ""));
+        let mut files: Vec<Text> = layers.chain(pure).collect();
         files.push(file(path, text));
         check(&files)
     }
@@ -110,6 +149,9 @@ mod tests {
             ("l1/service.rs", "mod tests { use super::super::super::l2::Thing; }"),
             ("l1/mod.rs", "use super::l2::Thing;"),
             ("l1.rs", "use super::l2::Thing;"),
+            ("record/value.rs", "use crate::l2::Thing;"),
+            ("record/value.rs", "use crate::{Clock, Token};"),
+            ("freshness.rs", "let now = tokio::time::Instant::now();"),
         ] {
             assert_eq!(complaints(path, text).len(), 1, "{path}: {text}");
         }
@@ -124,15 +166,17 @@ mod tests {
             ("l1/service.rs", "use super::l2_of_mine::Thing;"),
             ("l1/service.rs", "use super::origin::Thing;"),
             ("l1/service.rs", "use othercrate::l2::Thing;"),
-            ("builder.rs", "use crate::{l1::A, l2::B};"),
+            ("builder.rs", "use crate::{l1::A, l2::B, Clock};"),
+            ("record/value.rs", "use crate::{Stamp, Token}; // not tokio"),
         ] {
             assert_eq!(complaints(path, text), Vec::<String>::new(), "{path}: {text}");
         }
     }
 
     #[test]
-    fn a_layer_that_moved_is_missed() {
-        let files = [Text { path: format!("{SOURCE}l1/mod.rs"), text: String::new() }];
-        assert_eq!(check(&files).len(), LAYERS.len() - 1);
+    fn a_module_that_moved_is_missed() {
+        let file = |path: &str| Text { path: format!("{SOURCE}{path}"), text: String::new() };
+        assert_eq!(check(&[file("l1/layer.rs"), file("record/mod.rs")]).len(), PURE.len() - 1);
+        assert_eq!(check(&[file("l1/mod.rs")]).len(), 1);
     }
 }
