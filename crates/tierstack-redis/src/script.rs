@@ -69,7 +69,12 @@ pub(crate) fn pipeline(calls: impl ExactSizeIterator<Item = Cmd>) -> Pipeline {
 /// A century: longer lives would leave the numbers that Lua holds exactly, and Redis's own range.
 const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
 
-/// Milliseconds of a life, as Redis takes it: at least one.
+/// Milliseconds of a record's life, as Redis takes it: at least one.
 pub(crate) fn life_ms(life: Duration) -> u64 {
-    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST_MS)
+    hold_ms(life).max(1)
+}
+
+/// Milliseconds of a hold's life; one of zero has ended when it begins.
+pub(crate) fn hold_ms(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).min(LONGEST_MS)
 }

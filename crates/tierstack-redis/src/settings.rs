@@ -38,8 +38,8 @@ pub struct RedisSettings {
     pub replace_after_timeouts: u32,
     /// Most keys in one MGET; more are several, in one round trip. Default: 1,000.
     pub max_keys_per_request: usize,
-    /// Most keys in one script call; more are several, in one round trip. Redis serves nobody else while a script runs:
-    /// some 5 µs a key. Default: 200.
+    /// Most keys in one script call; more are several, in one round trip. Redis serves nobody else while a script runs.
+    /// Default: 200.
     pub max_keys_per_script: usize,
 }
 
@@ -90,7 +90,7 @@ impl RedisSettings {
             ("connections", *connections, 256),
             ("replace_after_timeouts", *replace_after_timeouts as usize, 10_000),
             ("max_keys_per_request", *max_keys_per_request, 100_000),
-            // A script takes six arguments a key, and Lua's `unpack` and stack are bounded.
+            // A script that runs for milliseconds holds every other client up.
             ("max_keys_per_script", *max_keys_per_script, 1_000),
         ];
         for (name, value, most) in counts {

@@ -25,7 +25,7 @@ impl Ask for Invalidate {
             hex(&self.xids, |out, xid| write!(out, "{:016x}{:08x}{:016x}", xid.system, xid.timeline, xid.id));
         let holds = hex(&self.holds, |out, (id, life)| {
             write_token(out, id)?;
-            write!(out, "{:016x}", script::life_ms(*life))
+            write!(out, "{:016x}", script::hold_ms(*life))
         });
         call.arg(xids).arg(holds).arg(hex(&self.drop_holds, write_token));
     }
