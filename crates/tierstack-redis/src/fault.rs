@@ -4,7 +4,7 @@ use redis::{RedisError, ServerError};
 use tierstack_core::{Error, ErrorKind};
 
 /// What the server says, and what to do about it. The first word of ours that occurs in its text decides.
-const KNOWN: [(&str, &str); 12] = [
+const KNOWN: [(&str, &str); 13] = [
     ("OOM", "redis is full: raise its maxmemory, or set a maxmemory-policy that evicts, such as allkeys-lfu"),
     (
         "MISCONF",
@@ -14,6 +14,8 @@ const KNOWN: [(&str, &str); 12] = [
     ("LOADING", "redis is loading its data: try again in a moment"),
     ("NOAUTH", "redis wants a password: put it into the url"),
     ("WRONGPASS", "redis refuses the user or the password of the url: mend them"),
+    // The client's word for it.
+    ("AuthenticationFailed", "redis refuses the user or the password of the url: mend them"),
     ("NOPERM", GRANT),
     // From within a script, 7.0 says it in these words, and without a code.
     ("executing", GRANT),
