@@ -1,3 +1,8 @@
 #![doc = include_str!("../../../README.md")]
 
 pub use tierstack_core::*;
+
+#[cfg(feature = "postgres")]
+pub use tierstack_postgres as postgres;
+#[cfg(feature = "redis")]
+pub use tierstack_redis as redis;

@@ -1,0 +1,80 @@
+//! The three scripts: their texts, and how they are called.
+//!
+//! Each is one file, behind the part that they share:
+//!
+//! | script | for each key | arguments of a key |
+//! |---|---|---|
+//! | `lease.lua` | the record, the right, how long to wait, or bypass | right, life, observed token or nothing |
+//! | `fill.lua` | what became of the fill | right, life, whether a record follows, the record |
+//! | `invalidate.lua` | whether a floor was made | token, life, finished, xids, holds to add, holds to drop |
+//!
+//! A call replies the milliseconds of Redis's clock, and one array for each key: a code, then what belongs to it; code
+//! −1 and a text for a key that Redis refused. Lives are in milliseconds, ids and numbers in marks fixed-width hex.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::{Cmd, Pipeline, Value};
+
+/// A script, and the name under which Redis keeps it.
+pub(crate) struct Script {
+    source: &'static str,
+    sha1: String,
+}
+
+macro_rules! script {
+    ($file:literal) => {
+        LazyLock::new(|| Script::new(concat!(include_str!("scripts/record.lua"), "\n", include_str!($file))))
+    };
+}
+
+pub(crate) static LEASE: LazyLock<Script> = script!("scripts/lease.lua");
+pub(crate) static FILL: LazyLock<Script> = script!("scripts/fill.lua");
+pub(crate) static INVALIDATE: LazyLock<Script> = script!("scripts/invalidate.lua");
+
+impl Script {
+    fn new(source: &'static str) -> Self {
+        Script { source, sha1: redis::Script::new(source).get_hash().to_owned() }
+    }
+
+    /// A call by name, which fails with NOSCRIPT where the script isn't known.
+    pub(crate) fn by_name(&self) -> Cmd {
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(&self.sha1);
+        call
+    }
+
+    /// A call by text, which makes the script known.
+    pub(crate) fn by_text(&self) -> Cmd {
+        let mut call = redis::cmd("EVAL");
+        call.arg(self.source);
+        call
+    }
+}
+
+/// Whether Redis has forgotten the script (a restart, SCRIPT FLUSH, a failover).
+pub(crate) fn is_unknown(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.code() == "NOSCRIPT")
+}
+
+/// A pipeline of those calls.
+pub(crate) fn pipeline(calls: impl ExactSizeIterator<Item = Cmd>) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(calls.len());
+    for call in calls {
+        pipeline.add_command(call);
+    }
+    pipeline
+}
+
+/// A century: longer lives would leave the numbers that Lua holds exactly, and Redis's own range.
+const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
+
+/// Milliseconds of a record's life, as Redis takes it: at least one.
+pub(crate) fn life_ms(life: Duration) -> u64 {
+    hold_ms(life).max(1)
+}
+
+/// Milliseconds of a hold's life; one of zero has ended when it begins.
+pub(crate) fn hold_ms(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).min(LONGEST_MS)
+}

@@ -1,0 +1,199 @@
+-- The part that the three scripts share: the clock, the records, the marks. Layout: tierstack_core::record.
+--
+-- Bytes at a key are never trusted. What can't be read as a record is 'foreign', and counts as nothing there.
+
+local FORMAT = 1
+local HEADER = 48
+local NOBODY = string.rep('\0', 16)
+local MOST_XIDS, MOST_HOLDS, MOST_IN_PROGRESS = 8, 64, 16
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+-- Numbers are doubles: exact up to 2^53, so milliseconds are. Lua would print large ones as 1.7e+12.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- The two halves of 16 hex digits. Never compared as strings: Lua's < follows the locale of the server, and in some
+-- ('aa' in Danish, 'dd' in Welsh) pairs of digits sort as one letter.
+local function halves(hex)
+  return tonumber(string.sub(hex, 1, 8), 16), tonumber(string.sub(hex, 9, 16), 16)
+end
+
+local function below(a, b)
+  local a_high, a_low = halves(a)
+  local b_high, b_low = halves(b)
+  return a_high < b_high or (a_high == b_high and a_low < b_low)
+end
+
+local function number_of(hex)
+  local high, low = halves(hex)
+  return high * 4294967296 + low
+end
+
+local function hex_of(number)
+  return string.format('%08x%08x', math.floor(number / 4294967296), number % 4294967296)
+end
+
+-- Cuts fixed-width hex from the front of a text; gives nil for ever once it ran out.
+local function reader(hex)
+  local at = 1
+  if string.find(hex, '[^0-9a-f]') then at = nil end
+  local function take(width)
+    if not at or at + width - 1 > #hex then
+      at = nil
+      return nil
+    end
+    at = at + width
+    return string.sub(hex, at - width, at - 1)
+  end
+  local function count(most)
+    local number = tonumber(take(2) or '', 16)
+    if not number or number > most then at = nil end
+    return at and number or 0
+  end
+  local function ended()
+    return at == #hex + 1
+  end
+  return take, count, ended
+end
+
+-- A text of `width` digits each, without a count.
+local function list(hex, width)
+  local items = {}
+  for at = 1, #hex, width do items[#items + 1] = string.sub(hex, at, at + width - 1) end
+  return items
+end
+
+local function read_marks(hex)
+  local take, count, ended = reader(hex)
+  local marks = { xids = {}, holds = {}, folded = false }
+  local xids, folded = count(MOST_XIDS), take(1)
+  for place = 1, xids do marks.xids[place] = take(40) end
+  for place = 1, count(MOST_HOLDS) do marks.holds[place] = { id = take(32), ends = take(16) } end
+  if not ended() or (folded ~= '0' and folded ~= '1') then return nil end
+  marks.folded = folded == '1'
+  return marks
+end
+
+local function write_marks(marks)
+  local out = { string.format('%02x', #marks.xids), marks.folded and '1' or '0' }
+  for _, xid in ipairs(marks.xids) do out[#out + 1] = xid end
+  out[#out + 1] = string.format('%02x', #marks.holds)
+  for _, hold in ipairs(marks.holds) do out[#out + 1] = hold.id .. hold.ends end
+  return table.concat(out)
+end
+
+local function no_marks()
+  return { xids = {}, holds = {}, folded = false }
+end
+
+-- The history (system and timeline) and the id of an xid.
+local function history(xid) return string.sub(xid, 1, 24) end
+local function id(xid) return string.sub(xid, 25, 40) end
+
+-- The stamp of a VALUE; nil if it has none that can be read.
+local function stamp_of(bytes)
+  local high, low = string.byte(bytes, 101, 102)
+  if not low or #bytes < 112 + high * 256 + low then return nil end
+  local take, count, ended = reader(string.sub(bytes, 113, 112 + high * 256 + low))
+  local stamp = { history = take(24), xmin = take(16), xmax = take(16), xip = {} }
+  for _ = 1, count(MOST_IN_PROGRESS) do
+    local running = take(16)
+    if running then stamp.xip[running] = true end
+  end
+  return ended() and stamp or nil
+end
+
+local function seen(stamp, xid)
+  if not stamp or stamp.history ~= history(xid) then return false end
+  return below(id(xid), stamp.xmin) or (below(id(xid), stamp.xmax) and not stamp.xip[id(xid)])
+end
+
+local function is_held(marks)
+  for _, hold in ipairs(marks.holds) do
+    if number_of(hold.ends) > now then return true end
+  end
+  return false
+end
+
+-- Whether a load with that stamp has seen every mark, and no hold stands.
+local function sees_all(stamp, marks)
+  if is_held(marks) then return false end
+  for _, xid in ipairs(marks.xids) do
+    if not seen(stamp, xid) then return false end
+    if marks.folded and not below(id(xid), stamp.xmin) then return false end
+  end
+  return true
+end
+
+-- What some bytes are: 'foreign', 'format' (of another release), or 'record' and its fields.
+local function parse(bytes)
+  if #bytes < HEADER or string.sub(bytes, 1, 4) ~= '\241TSK' then return 'foreign' end
+  if string.byte(bytes, 5) ~= FORMAT then return 'format' end
+  local kind = string.sub(bytes, 6, 6)
+  local marks = no_marks()
+  if kind == 'F' then
+    marks = read_marks(string.sub(bytes, HEADER + 1))
+  elseif kind ~= 'V' then
+    marks = nil
+  end
+  if not marks then return 'foreign' end
+  return 'record', {
+    kind = kind,
+    token = string.sub(bytes, 9, 24),
+    right = string.sub(bytes, 25, 40),
+    right_until = struct.unpack('>I8', bytes, 41),
+    marks = marks,
+    bytes = bytes,
+  }
+end
+
+-- What is at a key: 'nothing', or what `parse` says. Another type of Redis is foreign.
+local function find(key)
+  local bytes = redis.pcall('GET', key)
+  if not bytes then return 'nothing' end
+  if type(bytes) == 'table' then
+    if string.find(bytes.err, 'WRONGTYPE', 1, true) then return 'foreign' end
+    error(bytes)
+  end
+  return parse(bytes)
+end
+
+-- A right and its end, as they stand at byte 24.
+local function right_field(right, right_until)
+  return right .. struct.pack('>I8', right_until)
+end
+
+local function floor(token, right, right_until, marks)
+  return '\241TSK' .. string.char(FORMAT) .. 'F\0\0' .. token .. right_field(right, right_until) .. write_marks(marks)
+end
+
+-- Makes a key live for `life` from now at least; one without an end gets one.
+local function live(key, life)
+  if redis.call('PTTL', key) < life then redis.call('PEXPIRE', key, text(life)) end
+end
+
+-- Takes the right off a record; a FLOOR without marks has nothing left to say.
+local function give_up(key, there)
+  if there.kind == 'F' and #there.marks.xids == 0 and #there.marks.holds == 0 then
+    redis.call('DEL', key)
+  else
+    redis.call('SETRANGE', key, 24, right_field(NOBODY, 0))
+  end
+end
+
+-- Judges each key by itself: an error at one (Redis is full, a missing permission) is the reply for that key only.
+local function each(width, judge)
+  local replies = {}
+  for place, key in ipairs(KEYS) do
+    local from = (place - 1) * width
+    local ok, reply = pcall(judge, key, unpack(ARGV, from + 1, from + width))
+    if not ok then
+      reply = { -1, type(reply) == 'table' and reply.err or tostring(reply) }
+    end
+    replies[place] = reply
+  end
+  return { text(now), replies }
+end

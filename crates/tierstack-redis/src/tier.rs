@@ -1,0 +1,176 @@
+//! The tier: batches cut into commands, and replies put back into the order of their keys.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redis::{Pipeline, Value};
+use tierstack_core::{
+    BoxFuture, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier, WireKey,
+};
+
+use crate::ask::{self, Ask};
+use crate::connections::Connections;
+use crate::{RedisSettings, fault, script};
+
+/// A shared tier on Redis. Clones share its connections.
+///
+/// An empty batch is answered without asking Redis, and its reply states 0 as the clock.
+///
+/// # Cancel safety
+/// A request that is dropped may or may not take effect, and disturbs no other. A connect that it began goes on.
+///
+/// # Concurrent calls on the same key
+/// Redis runs one script at a time: each sees all that another did to the key, or nothing of it.
+#[derive(Clone)]
+pub struct RedisTier {
+    connections: Arc<Connections>,
+    settings: Arc<RedisSettings>,
+}
+
+impl RedisTier {
+    /// A tier on the Redis that the settings name. Connects at the first request, so it can be built while Redis is down
+    /// and outside any runtime.
+    ///
+    /// # Errors
+    /// [`Invalid`](tierstack_core::ErrorKind::Invalid) with a sentence that says which setting to change.
+    pub fn new(settings: RedisSettings) -> Result<Self, Error> {
+        settings.check()?;
+        let settings = Arc::new(settings);
+        Ok(RedisTier { connections: Arc::new(Connections::new(&settings)?), settings })
+    }
+
+    /// A tier that takes its connections from `pool` (with TLS, say), and keeps them until they fail or the tier is
+    /// dropped. Of the settings, the URL is not used, and how a connection is opened is the pool's own affair but for
+    /// the time it may take.
+    ///
+    /// # Errors
+    /// [`Invalid`](tierstack_core::ErrorKind::Invalid) with a sentence that says which setting to change; also if the
+    /// pool holds fewer connections than the tier is to keep.
+    pub fn from_pool(pool: deadpool_redis::Pool, settings: RedisSettings) -> Result<Self, Error> {
+        settings.check_limits()?;
+        let settings = Arc::new(settings);
+        Ok(RedisTier { connections: Arc::new(Connections::from_pool(pool, &settings)?), settings })
+    }
+
+    /// One MGET for each chunk of keys, and the clock after them: no record is from its future.
+    async fn mget(&self, keys: &[WireKey]) -> Result<Reply<Option<Bytes>>, Error> {
+        let chunks = keys.chunks(self.settings.max_keys_per_request);
+        let mut pipeline = Pipeline::with_capacity(chunks.len() + 1);
+        for chunk in chunks.clone() {
+            let command = pipeline.cmd("MGET");
+            for key in chunk {
+                command.arg(key.as_bytes());
+            }
+        }
+        pipeline.cmd("TIME");
+        let mut replies = self.connections.send(&pipeline).await?.into_iter();
+        let mut each = Vec::with_capacity(keys.len());
+        for chunk in chunks {
+            match replies
+                .next()
+                .ok_or_else(|| fault::unexpected("MGET"))
+                .and_then(|found| values(chunk.len(), found))
+            {
+                Ok(found) => each.extend(found.into_iter().map(Ok)),
+                Err(error) => each.extend(chunk.iter().map(|_| Err(error.clone()))),
+            }
+        }
+        // Without the clock, nothing can be said of a record's age.
+        let now_ms = clock(replies.next())?;
+        Ok(Reply { now_ms, each })
+    }
+
+    /// Calls the script of `A` for each chunk of keys; again with its text where Redis has forgotten it.
+    async fn judge<A: Ask>(&self, asks: &[A]) -> Result<Reply<A::Answer>, Error> {
+        let chunks: Vec<&[A]> = asks.chunks(self.settings.max_keys_per_script).collect();
+        let by_name = script::pipeline(chunks.iter().map(|chunk| ask::write(chunk, A::script().by_name())));
+        let mut replies: Vec<Result<Value, Error>> =
+            self.connections.send(&by_name).await?.into_iter().map(Ok).collect();
+        let unknown = |reply: &Result<Value, Error>| reply.as_ref().is_ok_and(script::is_unknown);
+        let forgotten: Vec<usize> = (0..replies.len()).filter(|&at| unknown(&replies[at])).collect();
+        if !forgotten.is_empty() {
+            let by_text =
+                script::pipeline(forgotten.iter().map(|&at| ask::write(chunks[at], A::script().by_text())));
+            match self.connections.send(&by_text).await {
+                Ok(again) => forgotten.iter().zip(again).for_each(|(&at, reply)| replies[at] = Ok(reply)),
+                Err(error) => forgotten.iter().for_each(|&at| replies[at] = Err(error.clone())),
+            }
+        }
+        let mut reply = Reply { now_ms: 0, each: Vec::with_capacity(asks.len()) };
+        for (chunk, answers) in chunks.into_iter().zip(replies) {
+            match answers.and_then(|answers| ask::read::<A>(chunk.len(), answers)) {
+                Ok(answers) => {
+                    reply.now_ms = reply.now_ms.max(answers.now_ms);
+                    reply.each.extend(answers.each);
+                }
+                Err(error) => reply.each.extend(chunk.iter().map(|_| Err(error.clone()))),
+            }
+        }
+        Ok(reply)
+    }
+
+    async fn ask<A: Ask>(&self, asks: &[A]) -> Reply<A::Answer> {
+        if asks.is_empty() {
+            return Reply { now_ms: 0, each: Vec::new() };
+        }
+        self.judge(asks).await.unwrap_or_else(|error| Reply::failed(asks.len(), &error))
+    }
+}
+
+/// What an MGET found at `count` keys.
+fn values(count: usize, reply: Value) -> Result<Vec<Option<Bytes>>, Error> {
+    let items = match reply {
+        Value::ServerError(error) => return Err(fault::server(&error)),
+        Value::Array(items) if items.len() == count => items,
+        _ => return Err(fault::unexpected("MGET")),
+    };
+    let found = |item| match item {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
+        _ => Err(fault::unexpected("MGET")),
+    };
+    items.into_iter().map(found).collect()
+}
+
+/// Milliseconds of TIME's seconds and microseconds.
+fn clock(reply: Option<Value>) -> Result<u64, Error> {
+    match reply {
+        Some(Value::ServerError(error)) => Err(fault::server(&error)),
+        Some(reply) => {
+            let (seconds, micros): (u64, u64) =
+                redis::from_redis_value(reply).map_err(|_| fault::unexpected("TIME"))?;
+            Ok(seconds.saturating_mul(1_000).saturating_add(micros / 1_000))
+        }
+        None => Err(fault::unexpected("TIME")),
+    }
+}
+
+impl Tier for RedisTier {
+    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Reply<Option<Bytes>>> {
+        Box::pin(async move {
+            if keys.is_empty() {
+                return Reply { now_ms: 0, each: Vec::new() };
+            }
+            self.mget(keys).await.unwrap_or_else(|error| Reply::failed(keys.len(), &error))
+        })
+    }
+
+    fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>> {
+        Box::pin(self.ask(leases))
+    }
+
+    fn fill<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Reply<Filled>> {
+        Box::pin(self.ask(fills))
+    }
+
+    fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>> {
+        Box::pin(self.ask(invalidations))
+    }
+}
+
+impl fmt::Debug for RedisTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTier").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
