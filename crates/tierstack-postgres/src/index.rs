@@ -1,0 +1,149 @@
+//! Primary keys by query.
+
+use std::collections::{HashMap, HashSet};
+use std::marker::PhantomData;
+use std::mem::{Discriminant, discriminant};
+
+use deadpool_postgres::Pool;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tierstack_core::{Bound, BoxFuture, Entity, Error, Loaded, Loader, Mode, QueryDef, Value};
+use tokio_postgres::Row;
+
+use crate::PgEntity;
+use crate::bind::{Bind, Found, Param, compares_exactly};
+use crate::error::unreadable;
+use crate::key::PgRowKey;
+use crate::session::Session;
+use crate::sql::Nulls;
+use crate::statements::Statements;
+
+/// How many statements of one load are under way on its connection.
+const AT_ONCE: usize = 4;
+
+/// What was found: a query that finds nothing may be missing, one that finds too much is there twice.
+type Pks<E> = Vec<(Bound<E>, Vec<<E as Entity>::Pk>)>;
+
+/// Lookups that no row was found for.
+type Set<'a, E> = HashSet<&'a Bound<E>, foldhash::quality::RandomState>;
+
+/// Lookups by one secondary key, and by values of one type.
+type Groups<'a, E> = HashMap<(u64, Discriminant<Value>), Vec<&'a Bound<E>>, foldhash::quality::RandomState>;
+
+pub(crate) struct Index<E> {
+    pool: Pool,
+    statements: Statements,
+    entity: PhantomData<fn() -> E>,
+}
+
+impl<E: PgEntity> Index<E> {
+    pub(crate) fn new(pool: Pool) -> Self {
+        Index { pool, statements: Statements::new(E::schema()), entity: PhantomData }
+    }
+
+    async fn read(&self, asked: &[Bound<E>]) -> Result<Pks<E>, Error> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let session = Session::open(&self.pool, self.statements.table()).await?;
+        let (groups, mut alone) = grouped(asked);
+        let mut found = Vec::with_capacity(asked.len());
+        for group in groups.values() {
+            let (rows, open) = self.together(&session, group).await?;
+            found.extend(rows);
+            alone.extend(open);
+        }
+        let alone: Vec<_> = alone.into_iter().map(|bound| self.alone(&session, bound)).collect();
+        let alone: Vec<Pks<E>> = stream::iter(alone).buffered(AT_ONCE).try_collect().await?;
+        found.extend(alone.into_iter().flatten());
+        Ok(found)
+    }
+
+    /// Asks for all of a secondary key's values at once. Gives back those that only Postgres can compare, too: they are
+    /// to be asked one by one.
+    async fn together<'a>(
+        &self,
+        session: &Session<'_>,
+        group: &[&'a Bound<E>],
+    ) -> Result<(Pks<E>, Vec<&'a Bound<E>>), Error> {
+        let Some(first) = group.first() else { return Ok((Vec::new(), Vec::new())) };
+        let by_value: HashMap<&Value, &'a Bound<E>, foldhash::quality::RandomState> =
+            group.iter().filter_map(|bound| Some((bound.values().first()?, *bound))).collect();
+        // One more than there are if each has one row: so a column that isn't unique after all can't flood us.
+        let most = i64::try_from(group.len()).unwrap_or(i64::MAX).saturating_add(1);
+        let mut params = vec![Param::Many(by_value.keys().map(|value| Bind::Value(value)).collect())];
+        params.extend(fixed(first.def()));
+        params.push(Param::Cast(Box::new(most)));
+        let reply = session.query(&self.statements.secondary(first.def()), &params).await?;
+        let mut found: Pks<E> = Vec::with_capacity(reply.rows.len());
+        for row in &reply.rows {
+            let value = row.try_get::<_, Found>(0).map_err(|error| self.unreadable(error, row))?.0;
+            let Some(bound) = by_value.get(&value) else {
+                // Equal to a value to Postgres, and not to us: a collation of its own, or padding.
+                return Ok((Vec::new(), group.to_vec()));
+            };
+            found.push(((*bound).clone(), vec![self.pk(row, 1)?]));
+        }
+        if found.len() > group.len() {
+            return Ok((Vec::new(), group.to_vec()));
+        }
+        let exact = reply.statement.columns().first().is_none_or(|column| compares_exactly(column.type_()));
+        let mut open = if exact { HashSet::default() } else { group.iter().copied().collect::<Set<'_, E>>() };
+        for (bound, _) in &found {
+            open.remove(bound);
+        }
+        Ok((found, open.into_iter().collect()))
+    }
+
+    async fn alone(&self, session: &Session<'_>, bound: &Bound<E>) -> Result<Pks<E>, Error> {
+        let (def, values) = (bound.def(), bound.values());
+        let sql = self.statements.query(def, Nulls::of(values));
+        let bound_values = values.iter().filter(|value| **value != Value::Null);
+        let params: Vec<Param<'_>> =
+            bound_values.map(|value| Param::One(Bind::Value(value))).chain(fixed(def)).collect();
+        let reply = session.query(&sql, &params).await?;
+        let pks = reply.rows.iter().map(|row| self.pk(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        Ok(match def.mode() {
+            Mode::List => vec![(bound.clone(), pks)],
+            // Two rows are the query twice, which is its error.
+            Mode::One => pks.into_iter().map(|pk| (bound.clone(), vec![pk])).collect(),
+        })
+    }
+
+    fn pk(&self, row: &Row, first: usize) -> Result<E::Pk, Error> {
+        E::Pk::read_row(row, first).map_err(|error| unreadable(error, row, self.statements.table()))
+    }
+
+    fn unreadable(&self, error: tokio_postgres::Error, row: &Row) -> Error {
+        unreadable(error.into(), row, self.statements.table())
+    }
+}
+
+impl<E: PgEntity> Loader<Bound<E>, Vec<E::Pk>> for Index<E> {
+    fn load<'a>(
+        &'a self,
+        asked: &'a [Bound<E>],
+    ) -> BoxFuture<'a, Result<Loaded<Bound<E>, Vec<E::Pk>>, Error>> {
+        // The stamp, the oldest snapshot of these statements, has its place here.
+        Box::pin(async move { self.read(asked).await.map(Loaded::rows) })
+    }
+}
+
+/// Parts lookups by secondary keys, which go together, from the rest. Null is equal to nothing, so it goes alone.
+fn grouped<E>(asked: &[Bound<E>]) -> (Groups<'_, E>, Vec<&Bound<E>>) {
+    let (mut groups, mut alone) = (Groups::<E>::default(), Vec::new());
+    for bound in asked {
+        match bound.values() {
+            [value] if bound.def().is_secondary_key() && *value != Value::Null => {
+                groups.entry((bound.def().fingerprint(), discriminant(value))).or_default().push(bound);
+            }
+            _ => alone.push(bound),
+        }
+    }
+    (groups, alone)
+}
+
+/// The parameters of the fixed filters.
+fn fixed(def: &QueryDef) -> impl Iterator<Item = Param<'_>> {
+    let values = def.fixed().map(|(_, value)| value).filter(|value| **value != Value::Null);
+    values.map(|value| Param::One(Bind::Value(value)))
+}

@@ -1,0 +1,63 @@
+//! Rows by primary key: one statement per load.
+
+use std::collections::HashSet;
+use std::marker::PhantomData;
+
+use deadpool_postgres::Pool;
+use tierstack_core::{BoxFuture, Error, Loaded, Loader};
+use tokio_postgres::Statement;
+use tokio_postgres::types::Kind;
+
+use crate::PgEntity;
+use crate::bind::ignores_case;
+use crate::error::unreadable;
+use crate::key::PgRowKey;
+use crate::session::Session;
+use crate::sql::{self, Sql};
+
+pub(crate) struct Rows<E> {
+    pool: Pool,
+    table: String,
+    sql: Sql,
+    entity: PhantomData<fn() -> E>,
+}
+
+impl<E: PgEntity> Rows<E> {
+    pub(crate) fn new(pool: Pool) -> Self {
+        let schema = E::schema();
+        let sql = sql::rows(&schema, E::Pk::filter);
+        Rows { pool, table: schema.table.into_owned(), sql, entity: PhantomData }
+    }
+
+    async fn read(&self, keys: &[E::Pk]) -> Result<Vec<(E::Pk, E)>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let session = Session::open(&self.pool, &self.table).await?;
+        let reply = session.query(&self.sql, &E::Pk::params(keys)).await?;
+        // Whoever waits for a connection need not wait until the rows are read.
+        drop(session);
+        let rows = reply.rows.iter().map(|row| {
+            let entity = E::from_row(row).map_err(|error| unreadable(error, row, &self.table))?;
+            Ok((entity.pk(), entity))
+        });
+        let mut rows: Vec<(E::Pk, E)> = rows.collect::<Result<_, Error>>()?;
+        if finds_other_case(&reply.statement) {
+            let asked: HashSet<&E::Pk, foldhash::quality::RandomState> = keys.iter().collect();
+            rows.retain(|(pk, _)| asked.contains(pk));
+        }
+        Ok(rows)
+    }
+}
+
+impl<E: PgEntity> Loader<E::Pk, E> for Rows<E> {
+    fn load<'a>(&'a self, keys: &'a [E::Pk]) -> BoxFuture<'a, Result<Loaded<E::Pk, E>, Error>> {
+        // The stamp, the snapshot of this very statement, has its place here.
+        Box::pin(async move { self.read(keys).await.map(Loaded::rows) })
+    }
+}
+
+/// Whether "A" finds the row of "a", which is another key.
+fn finds_other_case(statement: &Statement) -> bool {
+    statement.params().iter().any(|param| matches!(param.kind(), Kind::Array(member) if ignores_case(member)))
+}

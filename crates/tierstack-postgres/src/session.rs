@@ -1,0 +1,101 @@
+//! A connection that is checked out for one load.
+
+use deadpool_postgres::{Object, Pool};
+use tierstack_core::Error;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Statement};
+
+use crate::bind::{Fit, Param};
+use crate::error::{failed, incomparable, unconnected};
+use crate::sql::Sql;
+
+pub(crate) struct Session<'a> {
+    client: Object,
+    /// Whose load it is, for errors.
+    table: &'a str,
+}
+
+/// The rows of a statement, and the statement, which knows its columns when there is no row.
+pub(crate) struct Reply {
+    pub(crate) statement: Statement,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl<'a> Session<'a> {
+    /// # Errors
+    /// [`Origin`](tierstack_core::ErrorKind::Origin) if the pool gives no connection.
+    pub(crate) async fn open(pool: &Pool, table: &'a str) -> Result<Session<'a>, Error> {
+        let client = pool.get().await.map_err(|error| unconnected(error, table))?;
+        Ok(Session { client, table })
+    }
+
+    /// Runs a statement, which is prepared once per connection.
+    ///
+    /// # Errors
+    /// [`Origin`](tierstack_core::ErrorKind::Origin) if Postgres or the way to it fails;
+    /// [`Invalid`](tierstack_core::ErrorKind::Invalid) if a parameter can't be compared with its column.
+    ///
+    /// # Cancel safety
+    /// The statement goes on in Postgres, and the connection is busy until it ends.
+    pub(crate) async fn query(&self, sql: &Sql, params: &[Param<'_>]) -> Result<Reply, Error> {
+        let statement = self.prepare(sql).await?;
+        if statement.params().iter().zip(params).all(|(column, param)| param.fit(column) == Fit::Fits) {
+            match self.run(&statement, params).await {
+                Err(error) if may_be_stale(&error) => {}
+                done => return self.reply(statement, done),
+            }
+        }
+        // Prepared before the table was altered, perhaps: its idea of the columns' types may be an old one. Nothing may
+        // be concluded from it, least of all that a value is beyond a column's range and so has no row.
+        drop(self.client.statement_cache.remove(&sql.text, NO_TYPES));
+        let statement = self.prepare(sql).await?;
+        for (place, (column, param)) in statement.params().iter().zip(params).enumerate() {
+            if param.fit(column) == Fit::Wrong {
+                let name = sql.columns.get(place).map_or("", String::as_str);
+                return Err(incomparable(self.table, name, column.name(), param.type_name()));
+            }
+        }
+        let done = self.run(&statement, params).await;
+        self.reply(statement, done)
+    }
+
+    async fn prepare(&self, sql: &Sql) -> Result<Statement, Error> {
+        self.client.prepare_cached(&sql.text).await.map_err(|error| failed(error, self.table))
+    }
+
+    async fn run(
+        &self,
+        statement: &Statement,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(Param::as_sql).collect();
+        self.client.query(statement, &params).await
+    }
+
+    fn reply(
+        &self,
+        statement: Statement,
+        done: Result<Vec<Row>, tokio_postgres::Error>,
+    ) -> Result<Reply, Error> {
+        let rows = done.map_err(|error| failed(error, self.table))?;
+        Ok(Reply { statement, rows })
+    }
+}
+
+/// Every parameter's type is Postgres's to tell.
+const NO_TYPES: &[Type] = &[];
+
+/// Whether a statement that is prepared anew may succeed where this one failed. By code, as messages are translated:
+/// "cached plan must not change result type" is 0A000, an operator that is gone with the column's old type is 42883.
+fn may_be_stale(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| {
+        let known = [
+            &SqlState::FEATURE_NOT_SUPPORTED,
+            &SqlState::INVALID_SQL_STATEMENT_NAME,
+            // "cache lookup failed for type": it was dropped and created again.
+            &SqlState::INTERNAL_ERROR,
+        ];
+        known.contains(&code) || code.code().starts_with("42")
+    })
+}
