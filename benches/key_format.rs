@@ -10,7 +10,7 @@ fn main() {
     let one = KeyFormat::new("shop", "film", None, &["film_id"], 1_024).expect("the names are plain");
     let two = KeyFormat::new("shop", "film_actor", None, &["actor_id", "film_id"], 1_024)
         .expect("the names are plain");
-    let limit = 1.0;
+    let limit = Some(1.0);
     let pair = |what, floor| Pair { bench: "key_format", row: 8, what, floor, limit };
     let mut key = 0i32;
     let mut other = 0i32;

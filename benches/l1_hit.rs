@@ -15,7 +15,7 @@ const ROUNDS: i32 = 4_096;
 const LARGEST: i32 = 10_000;
 
 fn pair(row: u32, what: &'static str, limit: f64) -> Pair {
-    Pair { bench: "l1_hit", row, what, floor: "moka get, TTL", limit }
+    Pair { bench: "l1_hit", row, what, floor: "moka get, TTL", limit: Some(limit) }
 }
 
 fn main() {

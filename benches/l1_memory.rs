@@ -66,7 +66,7 @@ fn main() {
         row: 10,
         what: "bytes per L1 entry beyond key and row",
         floor: "moka, TTL, Arc",
-        limit: 1.2,
+        limit: Some(1.2),
     }
     .count(beyond(floor), beyond(ours));
 
@@ -84,7 +84,7 @@ fn main() {
         row: 1,
         what: "1 + allocations per L1 hit",
         floor: "moka get, TTL",
-        limit: 1.01,
+        limit: Some(1.01),
     }
     .count(1.0 + floor, 1.0 + ours);
 }

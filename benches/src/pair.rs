@@ -21,8 +21,8 @@ pub struct Pair {
     pub what: &'static str,
     /// What stands beside it.
     pub floor: &'static str,
-    /// The most that the ratio may be.
-    pub limit: f64,
+    /// The most that the ratio may be, where the table says so.
+    pub limit: Option<f64>,
 }
 
 impl Pair {

@@ -18,8 +18,8 @@ pub struct Row {
     pub what: String,
     /// What stands beside it.
     pub floor: String,
-    /// The most that the ratio may be.
-    pub limit: f64,
+    /// The most that the ratio may be, where the table says so.
+    pub limit: Option<f64>,
     /// Median of the ratios.
     pub ratio: f64,
     /// Their tenth part from below, and from above.
@@ -32,13 +32,22 @@ pub struct Row {
     pub our_value: f64,
 }
 
+impl Row {
+    /// Whether the ratio is above its limit.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.limit.is_some_and(|limit| self.ratio > limit)
+    }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Row { row, what, floor, limit, ratio, low, high, floor_value, our_value, .. } = self;
-        let mark = if ratio <= limit { "  " } else { "! " };
+        let mark = if self.is_over() { '!' } else { ' ' };
+        let limit = limit.map_or(String::new(), |limit| format!("≤ {limit:.2}"));
         write!(
             f,
-            "{mark}{row:>2}  {what:<58} {ratio:>6.2} ×  ({low:.2}–{high:.2})  must be ≤ {limit:.2}  floor: {floor} ({floor_value:.1} → {our_value:.1})"
+            "{mark} {row:>2}  {what:<52} {ratio:>6.2} × ({low:.2}–{high:.2}) {limit:>7}  {floor} ({floor_value:.1} → {our_value:.1})"
         )
     }
 }

@@ -140,8 +140,11 @@ impl<K: Clone + Eq + Hash> Lookup<K> {
     /// A lookup of many keys; a key named again is asked once.
     #[must_use]
     pub fn batch(keys: impl IntoIterator<Item = K>) -> Self {
-        let mut kept: SmallVec<[K; 1]> = SmallVec::new();
-        let mut seen: HashSet<K, foldhash::quality::RandomState> = HashSet::default();
+        let keys = keys.into_iter();
+        let expected = keys.size_hint().0;
+        let mut kept: SmallVec<[K; 1]> = SmallVec::with_capacity(expected);
+        let mut seen: HashSet<K, foldhash::quality::RandomState> =
+            HashSet::with_capacity_and_hasher(expected, foldhash::quality::RandomState::default());
         for key in keys {
             if seen.insert(key.clone()) {
                 kept.push(key);

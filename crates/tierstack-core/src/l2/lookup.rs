@@ -103,7 +103,9 @@ where
 
     /// Step 1. Answers what can be; gives back the others, those that must not be filled, and whether L2 was reached.
     async fn read(&mut self, open: Vec<Open>) -> (Vec<Open>, Vec<Open>, bool) {
-        let mut wires: Vec<WireKey> = open.iter().map(|open| open.wire.clone()).collect();
+        // Moved, not cloned: most keys of a read are answered by it.
+        let (opened, mut wires): (Vec<(usize, Option<Token>)>, Vec<WireKey>) =
+            open.into_iter().map(|open| ((open.place, open.observed), open.wire)).unzip();
         wires.extend(self.options.depends_on.clone());
         let reading = self.options.tier.read(&wires);
         let (sync, mut each) = send(self.options, &self.terms, wires.len(), reading).await;
@@ -113,16 +115,16 @@ where
         };
         let judge = Judge { options: self.options, sync, accept: self.terms.accept, ground };
         let (mut rest, mut outranked, mut reached) = (Vec::new(), Vec::new(), true);
-        for (mut open, found) in open.into_iter().zip(each) {
+        for (((place, observed), wire), found) in opened.into_iter().zip(wires).zip(each) {
             let Ok(bytes) = found else {
                 reached = false;
-                rest.push(open);
+                rest.push(Open { place, wire, observed });
                 continue;
             };
-            match judge.answer(&open.wire, bytes.as_ref()) {
-                Ok(answer) => self.answer(open.place, answer),
+            match judge.answer(&wire, bytes.as_ref()) {
+                Ok(answer) => self.answer(place, answer),
                 Err(miss) => {
-                    open.observed = miss.observed;
+                    let open = Open { place, wire, observed: miss.observed };
                     if miss.outranked { &mut outranked } else { &mut rest }.push(open);
                 }
             }
