@@ -1,5 +1,7 @@
 //! The scripts and [`MemoryTier`] read the protocol alike: the same replies, and the same bytes at the keys.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
 mod support;
 
 use std::time::Duration;
@@ -147,7 +149,22 @@ fn anything() -> impl Strategy<Value = Bytes> {
         bytes.into()
     });
     let noise = vec(any::<u8>(), 0..130).prop_map(Bytes::from);
-    prop_oneof![6 => whole, 1 => cut, 2 => flipped, 1 => other_format, 1 => noise]
+    prop_oneof![12 => whole, 2 => cut, 4 => flipped, 2 => other_format, 2 => noise, 1 => over_a_limit()]
+}
+
+/// Marks as no tier writes them: at their limits, and one more.
+fn over_a_limit() -> impl Strategy<Value = Bytes> {
+    let counts = (8usize..10, 0u8..3, 64usize..66);
+    (counts, token(), token(), any::<bool>()).prop_map(|((xids, folded, holds), token, right, many_xids)| {
+        let (xids, holds) = if many_xids { (xids, 0) } else { (0, holds) };
+        let mut bytes = record::floor(token, right, 1_000, &Marks::none()).to_vec();
+        bytes.truncate(48);
+        bytes.extend(format!("{xids:02x}{folded}").bytes());
+        (0..xids).for_each(|id| bytes.extend(format!("{:016x}{:08x}{id:016x}", 7, 1).bytes()));
+        bytes.extend(format!("{holds:02x}").bytes());
+        (0..holds).for_each(|id| bytes.extend(format!("{id:032x}{:016x}", 1_000).bytes()));
+        bytes.into()
+    })
 }
 
 fn ask() -> impl Strategy<Value = Ask> {

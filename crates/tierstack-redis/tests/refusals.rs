@@ -1,5 +1,7 @@
 //! What Redis refuses, and what else may stand at a key.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
 #[path = "support/calls.rs"]
 mod calls;
 mod support;

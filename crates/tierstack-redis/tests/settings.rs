@@ -1,5 +1,7 @@
 //! Settings are data, refused with what to change; a pool of the application's own will do.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
 #[path = "support/calls.rs"]
 mod calls;
 mod support;

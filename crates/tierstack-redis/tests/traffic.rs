@@ -1,5 +1,7 @@
 //! What goes over the wire: how many commands, and whose reply is whose.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
 #[path = "support/calls.rs"]
 mod calls;
 mod support;
@@ -7,6 +9,7 @@ mod support;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use calls::{LIFE, fill_all, keys, token};
 use support::Redis;
@@ -72,17 +75,19 @@ async fn a_batch_above_the_limit_is_several_commands_in_order() {
     assert_eq!(calls_of(&redis, "mget"), 3);
 }
 
+/// Connections that Redis has taken so far, that of this question among them.
+fn accepted(redis: &Redis) -> u32 {
+    let info = redis.cli(&["INFO", "stats"]).unwrap();
+    let count = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    count.unwrap().trim().parse().unwrap()
+}
+
 /// A thousand first callers make one connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_callers_share_one_connect() {
     let redis = Redis::start().unwrap();
     let tier = RedisTier::new(RedisSettings::new(redis.url())).unwrap();
-    let accepted = || -> u32 {
-        let info = redis.cli(&["INFO", "stats"]).unwrap();
-        let count = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
-        count.unwrap().trim().parse().unwrap()
-    };
-    let before = accepted();
+    let before = accepted(&redis);
     let callers: Vec<_> = (0..1_000)
         .map(|_| {
             let tier = tier.clone();
@@ -92,7 +97,27 @@ async fn first_callers_share_one_connect() {
     for caller in callers {
         assert_eq!(caller.await.unwrap().unwrap(), None);
     }
-    assert_eq!(accepted() - before, 2, "one of the tier, one of the question");
+    assert_eq!(accepted(&redis) - before, 2, "one of the tier, one of the question");
+}
+
+/// Callers that give up do not cost a connection that answers others.
+#[tokio::test]
+async fn a_connection_that_answers_is_kept() {
+    let redis = Redis::start().unwrap();
+    let mut settings = RedisSettings::new(redis.url());
+    settings.response_timeout = Duration::from_millis(100);
+    let tier = RedisTier::new(settings).unwrap();
+    let key = &keys(1)[0];
+    calls::read(&tier, key).await.unwrap();
+    let before = accepted(&redis);
+    for _ in 0..20 {
+        let mut abandoned = Box::pin(calls::read(&tier, key));
+        let _ = abandoned.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(abandoned);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        calls::read(&tier, key).await.unwrap();
+    }
+    assert_eq!(accepted(&redis) - before, 1, "that of the question");
 }
 
 /// Requests dropped after any number of polls leave every other request its own replies.
@@ -190,7 +215,7 @@ async fn scripts_forgotten_in_mid_pipeline_cost_nothing() {
     let flusher = std::thread::spawn(move || {
         while !seen.load(std::sync::atomic::Ordering::Relaxed) {
             redis::cmd("SCRIPT").arg("FLUSH").exec(&mut raw).unwrap();
-            std::thread::sleep(std::time::Duration::from_micros(50));
+            std::thread::sleep(Duration::from_micros(50));
         }
     });
     let keys = keys(200);
