@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
-mod support;
-
-use support::Redis;
 use tierstack_core::conformance;
 use tierstack_redis::{RedisSettings, RedisTier};
+use tierstack_servers::Redis;
 
 #[tokio::test]
 async fn the_laws_of_a_tier_hold() {

@@ -2,21 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
-mod support;
-
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::Redis;
 use tierstack_core::record::{self, Codec, Header, Read, ToWrite};
 use tierstack_core::{
     Fill, Ground, Hold, Invalidate, KeyFormat, LeaseFor, Leased, Marks, MemoryTier, Reply, Stamp, Tier,
     Token, WireKey, Xid,
 };
 use tierstack_redis::{RedisSettings, RedisTier};
+use tierstack_servers::Redis;
 
 const KEYS: u32 = 3;
 const HOUR: Duration = Duration::from_secs(3_600);

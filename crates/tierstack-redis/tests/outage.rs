@@ -4,16 +4,15 @@
 
 #[path = "support/calls.rs"]
 mod calls;
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use calls::{fill_all, keys, lease, read, token};
-use support::Redis;
 use tierstack_core::{ErrorKind, Leased, Tier};
 use tierstack_redis::{RedisSettings, RedisTier};
+use tierstack_servers::Redis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;

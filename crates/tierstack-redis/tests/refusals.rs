@@ -4,15 +4,14 @@
 
 #[path = "support/calls.rs"]
 mod calls;
-mod support;
 
 use std::time::Duration;
 
 use calls::{LIFE, fill, fill_all, invalidate, keys, lease, lease_of, read, record, token};
-use support::Redis;
 use tierstack_core::record::marks_of;
 use tierstack_core::{ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Marks, Tier, Xid};
 use tierstack_redis::{RedisSettings, RedisTier};
+use tierstack_servers::Redis;
 
 fn tier(redis: &Redis) -> RedisTier {
     RedisTier::new(RedisSettings::new(redis.url())).unwrap()

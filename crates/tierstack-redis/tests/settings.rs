@@ -4,14 +4,13 @@
 
 #[path = "support/calls.rs"]
 mod calls;
-mod support;
 
 use std::time::Duration;
 
 use calls::{keys, read};
-use support::Redis;
 use tierstack_core::ErrorKind;
 use tierstack_redis::{RedisSettings, RedisTier};
+use tierstack_servers::Redis;
 
 #[test]
 fn each_wrong_setting_is_refused_by_its_name() {

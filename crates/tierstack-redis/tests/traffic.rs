@@ -4,7 +4,6 @@
 
 #[path = "support/calls.rs"]
 mod calls;
-mod support;
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,9 +11,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use calls::{LIFE, fill_all, keys, token};
-use support::Redis;
 use tierstack_core::{Invalidate, Invalidated, LeaseFor, Leased, Tier};
 use tierstack_redis::{RedisSettings, RedisTier};
+use tierstack_servers::Redis;
 
 /// Calls of a command since the statistics were reset.
 fn calls_of(redis: &Redis, command: &str) -> u32 {
