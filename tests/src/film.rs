@@ -1,7 +1,9 @@
 //! The entity most tests use.
 
 use serde::{Deserialize, Serialize};
-use tierstack_core::{Entity, Schema};
+use tierstack_core::{BoxError, Entity, Schema};
+use tierstack_postgres::FromRow;
+use tierstack_postgres::tokio_postgres::Row;
 
 /// A row of `film`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,17 @@ impl Entity for Film {
 
     fn pk(&self) -> i32 {
         self.film_id
+    }
+}
+
+impl FromRow for Film {
+    fn from_row(row: &Row) -> Result<Self, BoxError> {
+        Ok(Film {
+            film_id: row.try_get("film_id")?,
+            title: row.try_get("title")?,
+            rating: row.try_get("rating")?,
+            version: row.try_get("version")?,
+        })
     }
 }
 

@@ -1,0 +1,86 @@
+//! The servers of a test: a Redis of its own, and a database of its own in the run's Postgres.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tests::Film;
+use tierstack_core::{Namespace, NamespaceBuilder};
+use tierstack_postgres::deadpool_postgres::{Config, Pool, Runtime};
+use tierstack_postgres::tokio_postgres::NoTls;
+use tierstack_redis::{RedisSettings, RedisTier};
+use tierstack_servers::{Postgres, Redis};
+
+/// A Redis that no other test speaks to, so that its statistics are this test's.
+pub(crate) struct Rig {
+    pub(crate) redis: Redis,
+    pub(crate) pool: Pool,
+    database: String,
+}
+
+/// One for all tests of the run; each has a database in it. It ends with the process.
+fn postgres() -> &'static Postgres {
+    static POSTGRES: OnceLock<Postgres> = OnceLock::new();
+    POSTGRES.get_or_init(|| Postgres::from_env_or_start().expect("the tests need Postgres"))
+}
+
+impl Rig {
+    /// Starts the Redis, and makes the database with an empty table of films.
+    pub(crate) fn new() -> Self {
+        static DATABASES: AtomicU32 = AtomicU32::new(0);
+        let postgres = postgres();
+        postgres.require_statements().expect("the tests count statements");
+        let database = format!("live_{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
+        postgres.create_database(&database).expect("a database of our own");
+        let table = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; CREATE TABLE film \
+             (film_id int PRIMARY KEY, title text NOT NULL UNIQUE, rating text NOT NULL, version bigint NOT NULL)";
+        postgres.psql(&database, table).expect("an empty table");
+        let mut config = Config::new();
+        config.url = Some(postgres.url_for(&database));
+        let pool = config.create_pool(Some(Runtime::Tokio1), NoTls).expect("the address is right");
+        Rig { redis: Redis::start().expect("the tests need Redis"), pool, database }
+    }
+
+    /// A tier with a connection of its own.
+    pub(crate) fn tier(&self) -> RedisTier {
+        RedisTier::new(RedisSettings::new(self.redis.url())).expect("the settings are right")
+    }
+
+    /// A node's namespace.
+    pub(crate) fn shop(&self) -> NamespaceBuilder {
+        Namespace::builder("shop").l2(self.tier())
+    }
+
+    /// Inserts rows.
+    pub(crate) async fn insert(&self, films: &[Film]) {
+        let client = self.pool.get().await.unwrap();
+        for film in films {
+            let Film { film_id, title, rating, version } = film;
+            let insert = "INSERT INTO film VALUES ($1, $2, $3, $4)";
+            client.execute(insert, &[film_id, title, rating, version]).await.unwrap();
+        }
+    }
+
+    /// How often a command was called, by the server's own count.
+    pub(crate) fn calls(&self, command: &str) -> u64 {
+        let statistics = self.redis.cli(&["INFO", "commandstats"]).unwrap();
+        let prefix = format!("cmdstat_{command}:calls=");
+        let line = statistics.lines().find_map(|line| line.strip_prefix(&prefix));
+        line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+    }
+
+    /// How many statements that read the table of films Postgres ran in this database, by its own count.
+    pub(crate) fn statements(&self) -> u64 {
+        let count = format!(
+            "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid \
+             WHERE datname = '{}' AND query LIKE 'SELECT%film%'",
+            self.database
+        );
+        postgres().psql(&self.database, &count).unwrap().trim().parse().unwrap()
+    }
+
+    /// Removes every row, and every key.
+    pub(crate) async fn clear(&self) {
+        self.pool.get().await.unwrap().batch_execute("TRUNCATE film").await.unwrap();
+        self.redis.cli(&["FLUSHALL"]).unwrap();
+    }
+}
