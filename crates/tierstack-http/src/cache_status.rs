@@ -21,7 +21,8 @@ use crate::structured;
 /// 3. *Neither* stands there if nothing is known of a key and nothing was forwarded for it: the lookup excluded the
 ///    origin, or a limit refused the key.
 /// 4. *`ttl`*: for how many seconds the least fresh of the answers stays fresh, rounded down; an answer that the caches
-///    didn't keep counts as 0. It is left out if there is no answer at all.
+///    didn't keep counts as 0. A copy in L1 has a life of its own, so the `ttl` of a hit there is never longer than that,
+///    though L2 holds the row for longer. It is left out if there is no answer at all.
 /// 5. *`stored`*: all that the origin answered was kept for its life. After a load without a right, while a write is under
 ///    way or L2 is gone, it is left out.
 /// 6. *`detail`*: the tier of a single key's answer (`L1`, `L2`, `origin`; `unknown`, `failed`), or how many keys each
