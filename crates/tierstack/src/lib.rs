@@ -2,6 +2,8 @@
 
 pub use tierstack_core::*;
 
+#[cfg(feature = "http")]
+pub use tierstack_http as http;
 #[cfg(feature = "postgres")]
 pub use tierstack_postgres as postgres;
 #[cfg(feature = "redis")]

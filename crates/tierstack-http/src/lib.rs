@@ -1,0 +1,24 @@
+//! HTTP beside tierstack: says in a response's header how the caches answered it.
+//!
+//! [`CacheStatus`] is the value of the `Cache-Status` header (RFC 9211), made from the answers of one or more lookups.
+//!
+//! ```
+//! use http::HeaderMap;
+//! use tierstack_core::{Answers, Clock, Error, Lookup};
+//! use tierstack_http::CacheStatus;
+//!
+//! # async fn example<E: tierstack_core::Entity<Pk = i32>>(films: tierstack_core::Cache<E>) -> Result<(), Error> {
+//! let answers = films.lookup(Lookup::batch([3, 1, 2])).await?;
+//! let status = CacheStatus::of(&answers, Clock::system().coarse());
+//! // tierstack; hit; ttl=297; detail="L1=2 L2=1 origin=0"
+//! let mut headers = HeaderMap::new();
+//! headers.extend([status.header()]);
+//! # Ok(()) }
+//! ```
+//!
+//! Services for axum and tonic will have their place here.
+
+mod cache_status;
+mod structured;
+
+pub use cache_status::CacheStatus;

@@ -1,0 +1,130 @@
+//! The shop: one cache for each entity, and the only place that writes.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tierstack::postgres::deadpool_postgres::{Manager, Pool, Runtime, Timeouts};
+use tierstack::postgres::tokio_postgres::{Config, NoTls};
+use tierstack::postgres::{PgEntity, PgOrigin};
+use tierstack::redis::{RedisSettings, RedisTier};
+use tierstack::{Cache, Clock, L1, Moment, Namespace, Query};
+
+use crate::actor::Actor;
+use crate::customer::Customer;
+use crate::failure::Failure;
+use crate::film::Film;
+use crate::film_actor::FilmActor;
+use crate::rental::Rental;
+use crate::servers::Servers;
+
+pub(crate) struct Shop {
+    pub(crate) films: Cache<Film>,
+    pub(crate) films_by_rating: Query<Film, (String,)>,
+    pub(crate) actors: Cache<Actor>,
+    pub(crate) cast: Cache<FilmActor>,
+    pub(crate) cast_by_film: Query<FilmActor, (i32,)>,
+    pub(crate) customers: Cache<Customer>,
+    pub(crate) rentals: Cache<Rental>,
+    pub(crate) rentals_by_customer: Query<Rental, (i32,)>,
+    /// Origin of all of them, and the way of the writes.
+    pub(crate) pool: Pool,
+    namespace: Namespace,
+    clock: Clock,
+}
+
+/// A request that finds no connection in this time fails, rather than wait for the lookup's whole time.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(2);
+
+impl Shop {
+    /// Builds the caches, and fills a database that has no films.
+    ///
+    /// # Errors
+    /// When an address is wrong, or Postgres doesn't answer.
+    pub(crate) async fn open(servers: &Servers) -> Result<Shop> {
+        let pool = pool(&servers.database_url())?;
+        fill(&pool).await?;
+        let clock = Clock::system();
+        let namespace = Namespace::builder(servers.namespace())
+            .clock(clock.clone())
+            .l2(RedisTier::new(RedisSettings::new(servers.redis_url()))?)
+            .build()?;
+        Ok(Shop {
+            films: cache(&namespace, &pool)?,
+            films_by_rating: Query::list("by_rating").param("rating").order_by("film_id").build()?,
+            actors: cache(&namespace, &pool)?,
+            cast: cache(&namespace, &pool)?,
+            cast_by_film: Query::list("by_film").param("film_id").order_by("actor_id").build()?,
+            customers: cache(&namespace, &pool)?,
+            rentals: cache(&namespace, &pool)?,
+            rentals_by_customer: Query::list("by_customer")
+                .param("customer_id")
+                .order_by("rental_id")
+                .limit(1_000)
+                .build()?,
+            pool,
+            namespace,
+            clock,
+        })
+    }
+
+    /// Now, on the clock of the caches.
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.coarse()
+    }
+
+    /// Sets the price of a film, and says whether there is such a film.
+    ///
+    /// # Errors
+    /// When it could not be saved; when it was, and Redis could not be told. Either way, asking once more is right.
+    ///
+    /// # Cancel safety
+    /// The write and what follows it are a task of their own: a client that hangs up between the two would leave the old
+    /// rate in the caches.
+    pub(crate) async fn set_rate(&self, film_id: i32, rental_rate: f64) -> Result<bool, Failure> {
+        let (pool, films) = (self.pool.clone(), self.films.clone());
+        let written = tokio::spawn(async move {
+            let client = pool.get().await.map_err(Failure::unsaved)?;
+            let set = "UPDATE film SET rental_rate = $1::float8 WHERE film_id = $2";
+            let updated = client.execute(set, &[&rental_rate, &film_id]).await;
+            // Before the answer: whoever has it reads the new rate. After an error, too: it may have been committed.
+            let told = films.invalidate([film_id]).await;
+            if updated.map_err(Failure::unsaved)? == 0 {
+                return Ok(false);
+            }
+            told?;
+            Ok(true)
+        });
+        written.await.map_err(Failure::unsaved)?
+    }
+
+    /// Waits for work behind answers, and closes the connections.
+    pub(crate) async fn close(&self) {
+        self.namespace.shutdown().await;
+        self.pool.close();
+    }
+}
+
+fn cache<E: PgEntity>(namespace: &Namespace, pool: &Pool) -> Result<Cache<E>> {
+    Ok(namespace.cache().l1(L1::capacity(10_000)).origin(PgOrigin::new(pool.clone())).build()?)
+}
+
+fn pool(url: &str) -> Result<Pool> {
+    // Not with the URL in it, which may hold a password.
+    let config: Config = url.parse().context("DATABASE_URL: write postgres://user@host:port/database")?;
+    let timeouts = Timeouts {
+        wait: Some(CONNECTION_WITHIN),
+        create: Some(CONNECTION_WITHIN),
+        recycle: Some(CONNECTION_WITHIN),
+    };
+    let manager = Manager::new(config, NoTls);
+    Ok(Pool::builder(manager).max_size(8).timeouts(timeouts).runtime(Runtime::Tokio1).build()?)
+}
+
+async fn fill(pool: &Pool) -> Result<()> {
+    let client = pool.get().await.context("no connection to Postgres")?;
+    let row = client.query_one("SELECT to_regclass('film') IS NULL", &[]).await?;
+    if row.try_get(0)? {
+        client.batch_execute(include_str!("catalogue.sql")).await.context("can't make up a catalogue")?;
+    }
+    Ok(())
+}
