@@ -1,6 +1,7 @@
 //! Behaviour in simulated time, one file each: no socket, no second.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
+mod bad_input;
 mod consistency;
 mod manager;
 mod shop;
