@@ -131,6 +131,9 @@ impl Judge<'_> {
             stale_until: self.sync.moment(body.stale_until_ms),
             cost_us: body.cost_us,
         };
+        // Whoever wrote it, it lives no longer than this node lets any entry live: an end far off would never come.
+        let longest = crate::time::millis(self.options.freshness.longest());
+        let meta = meta.ending_by(self.sync.moment(body.written_ms.saturating_add(longest)));
         let age = judge(&meta, self.sync.at);
         if !satisfies(age, self.accept) {
             return Err(None);
