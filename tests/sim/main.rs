@@ -3,5 +3,6 @@
 
 mod bad_input;
 mod consistency;
+mod envelope;
 mod manager;
 mod shop;
