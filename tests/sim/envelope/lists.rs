@@ -12,7 +12,7 @@ use crate::shop::{Shop, rated_pg};
 
 /// The text of the only list's key, and its record.
 fn list_record(shop: &Shop) -> (Bytes, Bytes) {
-    let key = shop.tier.keys().into_iter().find(|key| key.windows(2).any(|two| two == b":?")).unwrap();
+    let key = shop.tier.keys().into_iter().find(|key| key.windows(2).any(|two| two == b":+")).unwrap();
     let record = shop.tier.bytes(&key).unwrap();
     (key, record)
 }
@@ -74,5 +74,5 @@ async fn a_list_larger_than_l2_takes_is_answered_and_not_stored() {
     let films: Cache<Film> = shop.node().cache().l1(L1::capacity(10)).origin(origin).build().unwrap();
     let pks: Arc<Vec<i32>> = films.pks(&rated_pg()).await.unwrap();
     assert_eq!((pks.len(), films.stats().unfillable), (1_000_000, 1));
-    assert!(!shop.tier.keys().iter().any(|key| key.windows(2).any(|two| two == b":?")));
+    assert!(!shop.tier.keys().iter().any(|key| key.windows(2).any(|two| two == b":+")));
 }
