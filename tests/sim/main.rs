@@ -4,5 +4,6 @@
 mod bad_input;
 mod consistency;
 mod envelope;
+mod keys;
 mod manager;
 mod shop;
