@@ -97,7 +97,9 @@ where
     V: Serialize + DeserializeOwned + Send + std::marker::Sync + 'static,
 {
     fn answer(&mut self, place: usize, answer: Answer<V>) {
-        self.options.counters.answer(&answer);
+        if self.terms.accept.is_told() {
+            self.options.counters.answer(&answer);
+        }
         self.rows[place].1 = Ok(Some(answer));
     }
 
@@ -349,7 +351,9 @@ where
     }
 
     fn fail(&mut self, open: &[Open], error: &Error) {
-        self.options.counters.add(Event::Error, open.len());
+        if self.terms.accept.is_told() {
+            self.options.counters.add(Event::Error, open.len());
+        }
         for open in open {
             self.rows[open.place].1 = Err(error.clone());
         }
