@@ -4,6 +4,7 @@
 mod bad_input;
 mod consistency;
 mod envelope;
+mod freshness;
 mod keys;
 mod manager;
 mod shop;
