@@ -6,5 +6,6 @@ mod consistency;
 mod envelope;
 mod freshness;
 mod keys;
+mod layers;
 mod manager;
 mod shop;
