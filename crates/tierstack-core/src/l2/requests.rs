@@ -41,6 +41,8 @@ pub(super) struct Miss {
     pub(super) observed: Option<Token>,
     /// The VALUE is of a newer schema than ours: it is left alone.
     pub(super) outranked: bool,
+    /// Somebody has the right to fill it.
+    pub(super) leased: bool,
 }
 
 /// Sends one request, within the tier's time and the lookup's deadline.
@@ -100,13 +102,16 @@ impl Judge<'_> {
             if let Some(why) = why {
                 self.options.counters.unusable(why);
             }
-            let observed = match Header::read(bytes) {
-                Read::Record(Header { kind: Kind::Value, token, .. }) => Some(token),
-                _ => None,
+            let (observed, leased) = match Header::read(bytes) {
+                Read::Record(header) => {
+                    let is_value = header.kind == Kind::Value;
+                    (is_value.then_some(header.token), header.is_leased(self.sync.tier_ms))
+                }
+                _ => (None, false),
             };
             let outranked = why == Some(Unusable::OtherSchema)
                 && schema_of(bytes).is_some_and(|schema| schema > self.options.schema);
-            Miss { observed, outranked }
+            Miss { observed, outranked, leased }
         })
     }
 
