@@ -1,12 +1,14 @@
 //! Records of another release: the older is replaced, the newer is read past and left alone.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tests::{Film, film};
 use tierstack_core::record::Unusable;
 use tierstack_core::{Accept, Cache, Entity, L1, Level, Lookup, Schema, origin_fn};
 
 use super::{Desk, SCHEMA_AT, origin_row, row_schema, with_u64};
-use crate::shop::{Shop, look};
+use crate::shop::{Shop, look, settle};
 
 /// The film of the next release: one column more, and a higher version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,10 +30,12 @@ impl Entity for NextFilm {
     }
 }
 
-fn next_films(shop: &Shop) -> Cache<NextFilm> {
-    let origin = origin_fn(|keys: Vec<i32>| {
+/// The next release's films, whose loads take this long.
+fn next_films(shop: &Shop, delay: Duration) -> Cache<NextFilm> {
+    let origin = origin_fn(move |keys: Vec<i32>| async move {
+        tokio::time::sleep(delay).await;
         let row = |film_id| (film_id, NextFilm { film_id, title: format!("Film {film_id}"), length: 90 });
-        std::future::ready(Ok::<_, std::io::Error>(keys.into_iter().map(row).collect()))
+        Ok::<_, std::io::Error>(keys.into_iter().map(row).collect())
     });
     shop.node().cache().l1(L1::capacity(100)).origin(origin).build().unwrap()
 }
@@ -74,7 +78,7 @@ async fn a_newer_schema_is_read_past_and_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn two_releases_do_not_fight_over_a_key() {
     let shop = Shop::new(7);
-    let (old, next) = (shop.films(), next_films(&shop));
+    let (old, next) = (shop.films(), next_films(&shop, Duration::ZERO));
     assert_eq!(old.key_text(7).unwrap(), next.key_text(7).unwrap(), "one key for a row");
     let key = old.key_text(7).unwrap();
     assert_eq!(*old.get(7).await.unwrap().unwrap(), film(7), "the old release fills first");
@@ -100,4 +104,23 @@ async fn two_releases_do_not_fight_over_a_key() {
     );
     let reloaded = look(&next, Lookup::one(7).skip_l1()).await.unwrap().unwrap();
     assert_eq!(reloaded.source, Level::Origin);
+}
+
+/// A node of the old release that waited for one of the new doesn't replace what that one filled, nor wait on.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_newer_release_ends_with_its_fill() {
+    let shop = Shop::new(7);
+    let began = tokio::time::Instant::now();
+    let (old, next) = (shop.films(), next_films(&shop, Duration::from_millis(100)));
+    let loading = tokio::spawn(async move { next.get(7).await });
+    settle().await;
+    assert_eq!(*old.get(7).await.unwrap().unwrap(), film(7));
+    assert_eq!(old.stats().waits, 1);
+    assert!(loading.is_finished(), "it waited for the load");
+    assert_eq!((old.stats().fills, old.stats().bypasses), ([0; 5], 1), "and then loaded without a right");
+    assert_eq!(
+        look(&next_films(&shop, Duration::ZERO), Lookup::one(7)).await.unwrap().unwrap().source,
+        Level::L2
+    );
+    assert!(began.elapsed() < Duration::from_millis(140), "{:?}", began.elapsed());
 }

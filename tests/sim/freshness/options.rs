@@ -59,6 +59,25 @@ async fn refresh_loads_and_fills_every_tier() {
     assert!(shop.films().get(1).await.unwrap().is_none());
 }
 
+/// `refresh` is not answered with a load that another node began before it.
+#[tokio::test(start_paused = true)]
+async fn refresh_takes_nobody_elses_load() {
+    let shop = Shop::new(1);
+    let (holder, films) = (shop.films(), shop.films());
+    shop.repository.hold_loads();
+    let held = tokio::spawn(async move { holder.get(1).await });
+    while shop.repository.loads() == 0 {
+        tokio::task::yield_now().await;
+    }
+    shop.repository.put(Film { version: 1, ..film(1) });
+    let refreshing = tokio::spawn(async move { look(&films, Lookup::one(1).refresh()).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    shop.repository.release_loads();
+    assert_eq!(held.await.unwrap().unwrap().unwrap().version, 0);
+    let answer = refreshing.await.unwrap().unwrap().unwrap();
+    assert_eq!((answer.source, answer.entry.into_present().unwrap().version), (Level::Origin, 1));
+}
+
 /// `never_load` answers what the tiers hold, per key, and nothing is known of the rest.
 #[tokio::test(start_paused = true)]
 async fn never_load_leaves_the_origin_alone() {

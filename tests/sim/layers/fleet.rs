@@ -149,6 +149,32 @@ async fn a_holder_that_fails_frees_those_who_wait_at_once() {
     assert!(began.elapsed() <= Duration::from_millis(100 + 32 + 100 + 5), "{:?}", began.elapsed());
 }
 
+/// A write while a node loads takes its right away: another node that waits for the load loads the new row at once.
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_frees_those_who_wait_at_once() {
+    let shop = Shop::new(1);
+    let (holder, waiter) = (shop.films(), shop.films());
+    shop.repository.hold_loads();
+    let held = ask(&holder, 1);
+    while shop.repository.loads() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let waiting = ask(&waiter, 1);
+    settle().await;
+    shop.repository.put(Film { version: 1, ..film(1) });
+    holder.invalidate([1]).await.unwrap();
+    let began = tokio::time::Instant::now();
+    while shop.repository.loads() == 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(began.elapsed() <= Duration::from_millis(40), "{:?}", began.elapsed());
+    shop.repository.release_loads();
+    assert_eq!(waiting.await.unwrap().unwrap().unwrap().version, 1);
+    held.await.unwrap().unwrap();
+    let kept = look(&shop.films(), Lookup::one(1)).await.unwrap().unwrap();
+    assert_eq!((kept.source, kept.entry.into_present().unwrap().version), (Level::L2, 1));
+}
+
 /// A holder that outlives its right while another node fills can't overwrite what that one stored.
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_comes_back_late_overwrites_nothing() {
