@@ -207,7 +207,7 @@ proptest! {
         let query = Query::<Film>::list("q").param::<String>("title").build().unwrap();
         let at = text.char_indices().nth(at).unwrap().0;
         let changed = format!("{}X{}", &text[..at], &text[at..]);
-        let (one, other) = (wire(&film_format(), &query.bind((text,))), wire(&film_format(), &query.bind((changed,))));
+        let [one, other] = [text, changed].map(|text| wire(&film_format(), &query.bind((text,))));
         for wire in [&one, &other] {
             prop_assert!(wire.as_bytes().len() <= KeyFormat::LONGEST_BYTES);
             prop_assert!(wire.as_str().starts_with("shop:film:") && wire.as_str().contains('#'));

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use tests::{Film, film};
-use tierstack_core::record::{Codec, Reader, ToWrite, Unusable};
-use tierstack_core::{Entity, Level, Stamp, Token};
+use tierstack_core::record::{self, Codec, Reader, ToWrite, Unusable};
+use tierstack_core::{Entity, Hold, Level, Marks, Stamp, Token, Xid};
 
 use super::{ABSENT, Desk, FLAGS_AT, UNSEALED, origin_row, row_schema, sealed};
 
@@ -106,6 +106,29 @@ fn every_flipped_bit_of_a_record_with_a_stamp_and_dependencies_is_a_miss_or_harm
                 assert!(seen.is_err(), "byte {}, bit {}: {seen:?}", bit / 8, bit % 8);
             }
         }
+    }
+}
+
+/// Every cut and every single-bit flip of a floor: it is still a miss, whoever may fill it then, and no answer.
+#[tokio::test(start_paused = true)]
+async fn every_cut_or_flipped_floor_is_a_miss() {
+    let desk = Desk::new();
+    let mut marks = Marks::none();
+    marks.add_xid(Xid { system: 7, timeline: 1, id: 700 });
+    marks.add_hold(Hold { id: Token::from_bytes([3; 16]), until_ms: desk.now_ms() + 1_000 });
+    let floor = record::floor(Token::from_bytes([1; 16]), Token::NONE, 0, &marks);
+    let cuts = (0..floor.len()).map(|end| floor.slice(..end));
+    let flips = (0..floor.len() * 8).map(|bit| {
+        let mut flipped = floor.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        Bytes::from(flipped)
+    });
+    for bytes in cuts.chain(flips).chain([floor.clone()]) {
+        // With a right that a flip may have made, nobody waits longer than for any other.
+        let began = tokio::time::Instant::now();
+        let seen = desk.plant(bytes.clone()).await;
+        assert_eq!((seen.row, seen.source), (Some(origin_row()), Level::Origin), "{bytes:02x?}");
+        assert!(began.elapsed() <= desk.shop.settings.wait_for_load, "{bytes:02x?}");
     }
 }
 

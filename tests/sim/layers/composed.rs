@@ -34,13 +34,7 @@ impl Node {
     }
 
     /// Every layer, over a repository of names.
-    fn stack<R>(&self, shop: &Shop, repository: R) -> Stack<i32, String>
-    where
-        R: Service<Vec<i32>, Response = Vec<(i32, String)>, Error = io::Error, Future: Send>
-            + Clone
-            + Send
-            + 'static,
-    {
+    fn stack(&self, shop: &Shop, repository: impl Repository) -> Stack<i32, String> {
         Stack::new(
             ServiceBuilder::new()
                 .layer(RevalidateLayer::new(Arc::clone(&self.refreshes)))
@@ -52,17 +46,22 @@ impl Node {
     }
 }
 
+/// A repository of names.
+trait Repository:
+    Service<Vec<i32>, Response = Vec<(i32, String)>, Error = io::Error, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S> Repository for S where
+    S: Service<Vec<i32>, Response = Vec<(i32, String)>, Error = io::Error, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
 /// The names of positive numbers; each call counted.
-fn names(
-    calls: &Arc<AtomicUsize>,
-) -> impl Service<
-    Vec<i32>,
-    Response = Vec<(i32, String)>,
-    Error = io::Error,
-    Future = Ready<Result<Vec<(i32, String)>, io::Error>>,
-> + Clone
-+ Send
-+ 'static {
+fn names(calls: &Arc<AtomicUsize>) -> impl Repository + use<> {
     let calls = Arc::clone(calls);
     tower::service_fn(move |keys: Vec<i32>| {
         calls.fetch_add(1, Ordering::SeqCst);
