@@ -1,6 +1,5 @@
 //! A stale answer at once, and one bounded refresh behind it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tests::{Film, film};
@@ -136,7 +135,7 @@ async fn a_failed_refresh_is_retried_only_after_a_while() {
     assert_eq!(films.get(1).await.unwrap_err().kind(), ErrorKind::Origin, "expired, it answers no more");
 }
 
-/// One row of a refreshed batch that fails is retried later; the others are renewed now.
+/// A row that was deleted at the origin is found absent by the refresh, and so remembered.
 #[tokio::test(start_paused = true)]
 async fn a_row_deleted_behind_a_stale_answer_becomes_absent() {
     let (shop, films) = stale_shop(2).await;
@@ -181,5 +180,5 @@ async fn shutdown_waits_for_refreshes() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(shop.tier.bytes(text.as_bytes()), held);
     assert_eq!(version(&films, 1).await, 1);
-    Arc::new(films).namespace().shutdown().await;
+    films.namespace().shutdown().await;
 }
