@@ -1,4 +1,12 @@
 //! Behaviour in simulated time, one file each: no socket, no second.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
+mod bad_input;
 mod consistency;
+mod envelope;
+mod freshness;
+mod keys;
+mod layers;
+mod manager;
 mod model;
+mod shop;

@@ -119,21 +119,22 @@ impl Repository {
         Origin::new(Rows(self.clone(), narrow)).with_queries(Index(self.clone()))
     }
 
+    /// Reads, takes its time, waits to be let through, and returns what was read.
     async fn read<T>(&self, read: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
-        let (delay, gated, found) = {
+        let (delay, gated, failing, found) = {
             let mut state = self.state();
             let found = read(&mut state);
-            if state.failing {
-                let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "the repository is down");
-                return Err(Error::with_source(ErrorKind::Origin, "the load failed", refused));
-            }
-            (state.delay, state.gated, found)
+            (state.delay, state.gated, state.failing, found)
         };
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
         if gated && let Ok(permit) = self.0.gate.acquire().await {
             permit.forget();
+        }
+        if failing {
+            let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "the repository is down");
+            return Err(Error::with_source(ErrorKind::Origin, "the load failed", refused));
         }
         Ok(found)
     }

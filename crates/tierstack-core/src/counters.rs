@@ -6,7 +6,7 @@ use crate::record::Unusable;
 use crate::{Age, Answer, Filled, Level};
 
 /// Counts of one cache since it was built. A key of a lookup ends in exactly one of `l1`, `l2`, `origin`, `unknown` and
-/// `errors`.
+/// `errors`; a refresh behind an answer is nobody's lookup, and is counted under `refreshes` only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

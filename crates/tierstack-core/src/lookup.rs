@@ -22,6 +22,13 @@ pub enum Accept {
     Renewed,
 }
 
+impl Accept {
+    /// Whether a caller is told the answer, so that its keys are counted; of a refresh behind an answer nobody is.
+    pub(crate) fn is_told(self) -> bool {
+        self != Accept::Renewed
+    }
+}
+
 /// What a lookup allows; `Copy`, 16 bytes. The default reads every tier, loads, and takes stale entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

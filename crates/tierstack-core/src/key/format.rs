@@ -133,7 +133,7 @@ impl KeyFormat {
     }
 
     /// The key of a record that belongs to the entity as a whole. `name` is one of ours; no row or query has such a key,
-    /// as theirs go on with a field's name, or `?`.
+    /// as theirs go on with a field's name, or `+`.
     #[must_use]
     pub fn special(&self, name: &'static str) -> WireKey {
         WireKey::of(Bytes::from(format!("{}!{name}", self.prefix)))

@@ -126,7 +126,9 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
     #[inline]
     pub(crate) fn answer(&self, key: &K, now: Moment, accept: Accept) -> Option<Answer<V>> {
         let (entry, meta, age) = self.peek(key, now, accept)?;
-        self.counters.answered(Level::L1, age, entry.is_absent());
+        if accept.is_told() {
+            self.counters.answered(Level::L1, age, entry.is_absent());
+        }
         Some(Answer { entry, meta, source: Level::L1, age, keep: Keep::Life })
     }
 

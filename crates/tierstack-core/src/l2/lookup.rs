@@ -29,6 +29,8 @@ struct Open {
     wire: WireKey,
     /// Token of a VALUE that was read here and can't be used.
     observed: Option<Token>,
+    /// Somebody had the right to fill it when it was read.
+    leased: bool,
 }
 
 /// One lookup under way.
@@ -47,8 +49,6 @@ struct Round {
     barred: Vec<Open>,
     /// Someone else is loading it.
     waiting: Vec<Open>,
-    /// The longest that one of those may take.
-    longest: Duration,
     /// When the last lease was asked, and the tier's clock then.
     sync: Option<Sync>,
     /// What derived entries of this round rest on, read before the load.
@@ -69,7 +69,7 @@ where
     for (place, (key, wire)) in keys.into_iter().zip(wires).enumerate() {
         match wire {
             Ok(wire) => {
-                open.push(Open { place, wire, observed: None });
+                open.push(Open { place, wire, observed: None, leased: false });
                 look.rows.push((key, Ok(None)));
             }
             Err(refused) => {
@@ -97,7 +97,9 @@ where
     V: Serialize + DeserializeOwned + Send + std::marker::Sync + 'static,
 {
     fn answer(&mut self, place: usize, answer: Answer<V>) {
-        self.options.counters.answer(&answer);
+        if self.terms.accept.is_told() {
+            self.options.counters.answer(&answer);
+        }
         self.rows[place].1 = Ok(Some(answer));
     }
 
@@ -118,13 +120,13 @@ where
         for (((place, observed), wire), found) in opened.into_iter().zip(wires).zip(each) {
             let Ok(bytes) = found else {
                 reached = false;
-                rest.push(Open { place, wire, observed });
+                rest.push(Open { place, wire, observed, leased: false });
                 continue;
             };
             match judge.answer(&wire, bytes.as_ref()) {
                 Ok(answer) => self.answer(place, answer),
                 Err(miss) => {
-                    let open = Open { place, wire, observed: miss.observed };
+                    let open = Open { place, wire, observed: miss.observed, leased: miss.leased };
                     if miss.outranked { &mut outranked } else { &mut rest }.push(open);
                 }
             }
@@ -147,19 +149,31 @@ where
         let right = self.options.random.token();
         let mut round = self.lease(open, right).await;
         round.barred.extend(barred);
-        let waiting = std::mem::take(&mut round.waiting);
-        let longest = round.longest;
+        let mut waiting = std::mem::take(&mut round.waiting);
+        if !self.terms.read_l2 {
+            // What another is loading may be older than this lookup.
+            round.barred.append(&mut waiting);
+        }
         self.load(inner.clone(), round, right).await;
         // A refresh behind a stale answer leaves the key to whoever is loading it.
         if waiting.is_empty() || self.terms.accept == Accept::Renewed {
             return;
         }
         self.options.counters.add(Event::Wait, waiting.len());
-        let waiting = self.wait(waiting, longest).await;
-        let mut round = self.lease(waiting, right).await;
-        let tired = std::mem::take(&mut round.waiting);
-        round.barred.extend(tired);
-        self.load(inner, round, right).await;
+        let clock = &self.options.clock;
+        let until = clock.coarse().plus(self.options.settings.wait_for_load);
+        let until = until.min(self.terms.deadline.unwrap_or(Moment::NEVER));
+        while !waiting.is_empty() {
+            let (free, outranked) = self.wait(&mut waiting, until).await;
+            let mut round = self.lease(free, right).await;
+            round.barred.extend(outranked);
+            // Taken by yet another node: wait for that one, within the same time.
+            waiting.append(&mut round.waiting);
+            if clock.coarse() >= until {
+                round.barred.append(&mut waiting);
+            }
+            self.load(inner.clone(), round, right).await;
+        }
     }
 
     /// Step 2. Asks for rights, and answers what has been filled meanwhile.
@@ -198,10 +212,7 @@ where
                 match leased {
                     Ok(Leased::Right(_)) => round.granted.push(open),
                     Ok(Leased::Bypass(_)) | Err(_) => round.barred.push(open),
-                    Ok(Leased::Wait(remaining, _)) => {
-                        round.longest = round.longest.max(remaining);
-                        round.waiting.push(open);
-                    }
+                    Ok(Leased::Wait(..)) => round.waiting.push(open),
                     Ok(Leased::Record(bytes)) => {
                         let found = judge.answer(&open.wire, Some(&bytes));
                         match found {
@@ -226,12 +237,11 @@ where
         round
     }
 
-    /// Step 5. Polls until each key is answered, or free to be leased, or the time is up; gives back the unanswered.
-    async fn wait(&mut self, mut waiting: Vec<Open>, longest: Duration) -> Vec<Open> {
+    /// Step 5. Polls until a key is no longer loaded by another node, or the time is up. Gives back those that are free to
+    /// be leased, and those that must not be filled; leaves the others in `waiting`.
+    async fn wait(&mut self, waiting: &mut Vec<Open>, until: Moment) -> (Vec<Open>, Vec<Open>) {
         let clock = &self.options.clock;
-        let until = clock.coarse().plus(longest.min(self.options.settings.wait_for_load));
-        let until = until.min(self.terms.deadline.unwrap_or(Moment::NEVER));
-        let (mut pause, mut free) = (FIRST_PAUSE, Vec::new());
+        let mut pause = FIRST_PAUSE;
         while !waiting.is_empty() {
             let left = until.since(clock.coarse());
             if left.is_zero() {
@@ -239,21 +249,15 @@ where
             }
             clock.sleep(pause.min(left)).await;
             pause = (pause * 2).min(LAST_PAUSE);
-            let before = waiting.len();
-            let (rest, outranked, reached) = self.read(waiting).await;
-            if !reached {
-                free.extend(rest.into_iter().chain(outranked));
-                return free;
-            }
-            waiting = rest;
-            waiting.extend(outranked);
-            // Whoever was loading has filled some: the others may be free as well, so ask for them soon.
-            if waiting.len() < before {
-                pause = FIRST_PAUSE;
+            let (rest, outranked, reached) = self.read(std::mem::take(waiting)).await;
+            let (leased, free): (Vec<Open>, Vec<Open>) =
+                rest.into_iter().partition(|open| reached && open.leased);
+            *waiting = leased;
+            if !free.is_empty() || !outranked.is_empty() {
+                return (free, outranked);
             }
         }
-        free.extend(waiting);
-        free
+        (std::mem::take(waiting), Vec::new())
     }
 
     /// Steps 3 and 4.
@@ -351,7 +355,9 @@ where
     }
 
     fn fail(&mut self, open: &[Open], error: &Error) {
-        self.options.counters.add(Event::Error, open.len());
+        if self.terms.accept.is_told() {
+            self.options.counters.add(Event::Error, open.len());
+        }
         for open in open {
             self.rows[open.place].1 = Err(error.clone());
         }

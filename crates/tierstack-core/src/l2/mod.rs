@@ -7,7 +7,8 @@
 //! 3. One lookup of the inner service for those with a right, and those that no one may fill now.
 //! 4. One `fill` of what was loaded under a right; what failed gives its right up. The answer waits for the fill, as
 //!    only a filled entry may live in L1 for its whole life.
-//! 5. Keys that another node is loading are polled for a bounded time, leased once more, and then loaded in any case.
+//! 5. Keys that another node is loading are polled for a bounded time: one that nobody is loading any more is leased at
+//!    once, the rest is leased once more at the end, and then loaded in any case.
 //!
 //! A request to L2 that fails or is late makes the lookup go round L2 for the rest of it.
 //!

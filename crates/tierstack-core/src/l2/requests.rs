@@ -41,6 +41,8 @@ pub(super) struct Miss {
     pub(super) observed: Option<Token>,
     /// The VALUE is of a newer schema than ours: it is left alone.
     pub(super) outranked: bool,
+    /// Somebody has the right to fill it.
+    pub(super) leased: bool,
 }
 
 /// Sends one request, within the tier's time and the lookup's deadline.
@@ -100,13 +102,16 @@ impl Judge<'_> {
             if let Some(why) = why {
                 self.options.counters.unusable(why);
             }
-            let observed = match Header::read(bytes) {
-                Read::Record(Header { kind: Kind::Value, token, .. }) => Some(token),
-                _ => None,
+            let (observed, leased) = match Header::read(bytes) {
+                Read::Record(header) => {
+                    let is_value = header.kind == Kind::Value;
+                    (is_value.then_some(header.token), header.is_leased(self.sync.tier_ms))
+                }
+                _ => (None, false),
             };
             let outranked = why == Some(Unusable::OtherSchema)
                 && schema_of(bytes).is_some_and(|schema| schema > self.options.schema);
-            Miss { observed, outranked }
+            Miss { observed, outranked, leased }
         })
     }
 
@@ -131,6 +136,9 @@ impl Judge<'_> {
             stale_until: self.sync.moment(body.stale_until_ms),
             cost_us: body.cost_us,
         };
+        // Whoever wrote it, it lives no longer than this node lets any entry live: an end far off would never come.
+        let longest = crate::time::millis(self.options.freshness.longest());
+        let meta = meta.ending_by(self.sync.moment(body.written_ms.saturating_add(longest)));
         let age = judge(&meta, self.sync.at);
         if !satisfies(age, self.accept) {
             return Err(None);

@@ -49,16 +49,17 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
     async fn answer(&self, lookup: Lookup<K>) -> Answers<K, V> {
         let counters = &self.options.counters;
         let deadline = lookup.terms.deadline.unwrap_or(Moment::NEVER);
+        let told = lookup.terms.accept.is_told();
         if !lookup.terms.load {
             counters.add(Event::Unknown, lookup.keys().len());
             return Answers::all(lookup.into_keys(), &Ok(None));
         }
         let keys = lookup.into_keys();
         match self.load(&keys, deadline).await {
-            Ok((loaded, cost_us)) => self.answers(keys, loaded, cost_us),
+            Ok((loaded, cost_us)) => self.answers(keys, loaded, cost_us, told),
             Err(error) => {
                 counters.add(Event::FailedLoad, 1);
-                counters.add(Event::Error, keys.len());
+                counters.add(Event::Error, if told { keys.len() } else { 0 });
                 Answers::all(keys, &Err(error))
             }
         }
@@ -95,7 +96,13 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
         Ok((loaded, u32::try_from(cost).unwrap_or(u32::MAX)))
     }
 
-    fn answers(&self, keys: smallvec::SmallVec<[K; 1]>, loaded: Loaded<K, V>, cost_us: u32) -> Answers<K, V> {
+    fn answers(
+        &self,
+        keys: smallvec::SmallVec<[K; 1]>,
+        loaded: Loaded<K, V>,
+        cost_us: u32,
+        told: bool,
+    ) -> Answers<K, V> {
         let Loaded { rows, stamp, shared } = loaded;
         let OriginOptions { freshness, clock, random, counters, .. } = &*self.options;
         let now = clock.coarse();
@@ -104,14 +111,16 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
             let (fresh_until, stale_until) = freshness.ends(row.is_none(), now, random.unit());
             let meta = Meta { token: random.token(), fresh_until, stale_until, cost_us };
             let entry = row.map_or(Entry::Absent, |row| Entry::Present(Arc::new(row)));
-            counters.answered(Level::Origin, Age::Fresh, entry.is_absent());
+            if told {
+                counters.answered(Level::Origin, Age::Fresh, entry.is_absent());
+            }
             let keep = if shared { Keep::Life } else { Keep::Nothing };
             Answer { entry, meta, source: Level::Origin, age: Age::Fresh, keep }
         };
         let rows = keys.into_iter().zip(found).map(|(key, row)| match row {
             Ok(row) => (key, Ok(Some(answer(row)))),
             Err(error) => {
-                counters.add(Event::Error, 1);
+                counters.add(Event::Error, usize::from(told));
                 (key, Err(error))
             }
         });

@@ -6,7 +6,7 @@ use crate::{Error, KeyWriter, Value};
 /// A checked template: it names every parameter exactly once.
 #[derive(Debug)]
 pub(super) struct Template {
-    /// `?name.fingerprint:`; no row key has a field that begins with `?`.
+    /// `+name.fingerprint:`; no row key has a field that begins with `+`, and to a Redis pattern it is only itself.
     head: String,
     pieces: Vec<Piece>,
 }
@@ -92,7 +92,7 @@ impl Template {
     }
 
     pub(super) fn named(self, name: &str, fingerprint: u64) -> Self {
-        Template { head: format!("?{}.{:08x}:", escaped(name), fingerprint >> 32), ..self }
+        Template { head: format!("+{}.{:08x}:", escaped(name), fingerprint >> 32), ..self }
     }
 
     pub(super) fn write(&self, values: &[Value], out: &mut KeyWriter<'_>) {

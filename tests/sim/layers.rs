@@ -1,0 +1,6 @@
+//! The layers by hand: what tower's users compose, and what the layers promise each other.
+
+mod composed;
+mod conformance;
+mod fleet;
+mod reservations;
