@@ -45,14 +45,20 @@ impl<E: PgEntity> Index<E> {
             return Ok(Vec::new());
         }
         let session = Session::open(&self.pool, self.statements.table()).await?;
+        let found = self.read_on(&session, asked).await;
+        session.close();
+        found
+    }
+
+    async fn read_on(&self, session: &Session<'_>, asked: &[Bound<E>]) -> Result<Pks<E>, Error> {
         let (groups, mut alone) = grouped(asked);
         let mut found = Vec::with_capacity(asked.len());
         for group in groups.values() {
-            let (rows, open) = self.together(&session, group).await?;
+            let (rows, open) = self.together(session, group).await?;
             found.extend(rows);
             alone.extend(open);
         }
-        let alone: Vec<_> = alone.into_iter().map(|bound| self.alone(&session, bound)).collect();
+        let alone: Vec<_> = alone.into_iter().map(|bound| self.alone(session, bound)).collect();
         let alone: Vec<Pks<E>> = stream::iter(alone).buffered(AT_ONCE).try_collect().await?;
         found.extend(alone.into_iter().flatten());
         Ok(found)

@@ -34,9 +34,10 @@ impl<E: PgEntity> Rows<E> {
             return Ok(Vec::new());
         }
         let session = Session::open(&self.pool, &self.table).await?;
-        let reply = session.query(&self.sql, &E::Pk::params(keys)).await?;
+        let reply = session.query(&self.sql, &E::Pk::params(keys)).await;
         // Whoever waits for a connection need not wait until the rows are read.
-        drop(session);
+        session.close();
+        let reply = reply?;
         let rows = reply.rows.iter().map(|row| {
             let entity = E::from_row(row).map_err(|error| unreadable(error, row, &self.table))?;
             Ok((entity.pk(), entity))
