@@ -75,13 +75,13 @@
 //!   a row that nobody asked for. Secondary keys may have any collation.
 
 mod bind;
+mod connection;
 mod error;
 mod from_row;
 mod index;
 mod key;
 mod origin;
 mod rows;
-mod session;
 mod sql;
 mod statements;
 

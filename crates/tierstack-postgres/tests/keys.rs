@@ -281,7 +281,7 @@ async fn batches_by_key_use_the_index() {
              insert into by_two select i % 100, i, i from generate_series(1, 100000) i;
              analyze",
         );
-        // In a session of its own: the one above counts its scans when it ends.
+        // On a connection of its own: the one above counts its scans when it ends.
         database.psql("select pg_stat_reset()");
         database.psql(&format!("alter database {} set plan_cache_mode = {plans}", database.name));
         let pool = database.pool(1);
@@ -295,7 +295,7 @@ async fn batches_by_key_use_the_index() {
             let found = two.objects_by_pks(keys.map(|key| (1, i64::from(key)))).await.unwrap();
             assert!(found.iter().all(Option::is_some));
         }
-        // A session counts what it scanned when it ends, at the latest.
+        // A connection counts what it scanned when it ends, at the latest.
         drop((wide, text, two, pool));
         let scans = || {
             database.psql(

@@ -12,7 +12,7 @@ use crate::bind::{Fit, Param};
 use crate::error::{failed, incomparable, unconnected};
 use crate::sql::Sql;
 
-pub(crate) struct Session<'a> {
+pub(crate) struct Connection<'a> {
     client: Object,
     /// Whether an error was the connection's last.
     broken: AtomicBool,
@@ -26,12 +26,12 @@ pub(crate) struct Reply {
     pub(crate) rows: Vec<Row>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Connection<'a> {
     /// # Errors
     /// [`Origin`](tierstack_core::ErrorKind::Origin) if the pool gives no connection.
-    pub(crate) async fn open(pool: &Pool, table: &'a str) -> Result<Session<'a>, Error> {
+    pub(crate) async fn open(pool: &Pool, table: &'a str) -> Result<Connection<'a>, Error> {
         let client = pool.get().await.map_err(|error| unconnected(error, table))?;
-        Ok(Session { client, broken: AtomicBool::new(false), table })
+        Ok(Connection { client, broken: AtomicBool::new(false), table })
     }
 
     /// Runs a statement, which is prepared once per connection.
