@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use support::{Database, uncached};
 use tierstack_core::{BoxError, Entity, Query, Schema};
@@ -281,7 +279,7 @@ async fn batches_by_key_use_the_index() {
              insert into by_two select i % 100, i, i from generate_series(1, 100000) i;
              analyze",
         );
-        // On a connection of its own: the one above counts its scans when it ends.
+        database.wait_until_unused().await;
         database.psql("select pg_stat_reset()");
         database.psql(&format!("alter database {} set plan_cache_mode = {plans}", database.name));
         let pool = database.pool(1);
@@ -295,17 +293,12 @@ async fn batches_by_key_use_the_index() {
             let found = two.objects_by_pks(keys.map(|key| (1, i64::from(key)))).await.unwrap();
             assert!(found.iter().all(Option::is_some));
         }
-        // A connection counts what it scanned when it ends, at the latest.
         drop((wide, text, two, pool));
-        let scans = || {
-            database.psql(
-                "select relname, seq_scan, idx_scan > 0 from pg_stat_user_tables
-                 where idx_scan > 0 or seq_scan > 0 order by relname",
-            )
-        };
-        while scans().lines().count() < 3 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert_eq!(scans(), "by_int4|0|t\nby_two|0|t\nby_varchar|0|t", "{plans}");
+        database.wait_until_unused().await;
+        let scans = database.psql(
+            "select relname, seq_scan, idx_scan > 0 from pg_stat_user_tables
+             where idx_scan > 0 or seq_scan > 0 order by relname",
+        );
+        assert_eq!(scans, "by_int4|0|t\nby_two|0|t\nby_varchar|0|t", "{plans}");
     }
 }

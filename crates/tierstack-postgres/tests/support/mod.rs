@@ -88,6 +88,16 @@ impl Database {
         client
     }
 
+    /// Waits until every connection has ended. What a connection scanned is counted when it ends, at the latest, and that
+    /// is after its client has gone.
+    pub(crate) async fn wait_until_unused(&self) {
+        let others = "select count(*) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
+        while self.psql(others) != "0" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Forgets the statements that were counted here.
     pub(crate) fn reset_statements(&self) {
         self.psql("create extension if not exists pg_stat_statements");
