@@ -7,6 +7,10 @@ use crate::PgKey;
 ///
 /// The row has the columns of the [`Schema`](tierstack_core::Schema), under their names, cast as it says. Read them by
 /// name with [`Row::try_get`]: an error says then which column it was, and the order doesn't matter.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be read from a row of Postgres",
+    note = "implement `tierstack_postgres::FromRow` for it"
+)]
 pub trait FromRow: Sized {
     /// Reads it.
     ///

@@ -11,9 +11,9 @@ use tokio_postgres::Row;
 
 use crate::PgEntity;
 use crate::bind::{Bind, Found, Param, compares_exactly};
+use crate::connection::Connection;
 use crate::error::unreadable;
 use crate::key::PgRowKey;
-use crate::session::Session;
 use crate::sql::Nulls;
 use crate::statements::Statements;
 
@@ -44,15 +44,21 @@ impl<E: PgEntity> Index<E> {
         if asked.is_empty() {
             return Ok(Vec::new());
         }
-        let session = Session::open(&self.pool, self.statements.table()).await?;
+        let connection = Connection::open(&self.pool, self.statements.table()).await?;
+        let found = self.read_on(&connection, asked).await;
+        connection.close();
+        found
+    }
+
+    async fn read_on(&self, connection: &Connection<'_>, asked: &[Bound<E>]) -> Result<Pks<E>, Error> {
         let (groups, mut alone) = grouped(asked);
         let mut found = Vec::with_capacity(asked.len());
         for group in groups.values() {
-            let (rows, open) = self.together(&session, group).await?;
+            let (rows, open) = self.together(connection, group).await?;
             found.extend(rows);
             alone.extend(open);
         }
-        let alone: Vec<_> = alone.into_iter().map(|bound| self.alone(&session, bound)).collect();
+        let alone: Vec<_> = alone.into_iter().map(|bound| self.alone(connection, bound)).collect();
         let alone: Vec<Pks<E>> = stream::iter(alone).buffered(AT_ONCE).try_collect().await?;
         found.extend(alone.into_iter().flatten());
         Ok(found)
@@ -62,7 +68,7 @@ impl<E: PgEntity> Index<E> {
     /// to be asked one by one.
     async fn together<'a>(
         &self,
-        session: &Session<'_>,
+        connection: &Connection<'_>,
         group: &[&'a Bound<E>],
     ) -> Result<(Pks<E>, Vec<&'a Bound<E>>), Error> {
         let Some(first) = group.first() else { return Ok((Vec::new(), Vec::new())) };
@@ -73,7 +79,7 @@ impl<E: PgEntity> Index<E> {
         let mut params = vec![Param::Many(by_value.keys().map(|value| Bind::Value(value)).collect())];
         params.extend(fixed(first.def()));
         params.push(Param::Cast(Box::new(most)));
-        let reply = session.query(&self.statements.secondary(first.def()), &params).await?;
+        let reply = connection.query(&self.statements.secondary(first.def()), &params).await?;
         let mut found: Pks<E> = Vec::with_capacity(reply.rows.len());
         for row in &reply.rows {
             let value = row.try_get::<_, Found>(0).map_err(|error| self.unreadable(error, row))?.0;
@@ -94,13 +100,13 @@ impl<E: PgEntity> Index<E> {
         Ok((found, open.into_iter().collect()))
     }
 
-    async fn alone(&self, session: &Session<'_>, bound: &Bound<E>) -> Result<Pks<E>, Error> {
+    async fn alone(&self, connection: &Connection<'_>, bound: &Bound<E>) -> Result<Pks<E>, Error> {
         let (def, values) = (bound.def(), bound.values());
         let sql = self.statements.query(def, Nulls::of(values));
         let bound_values = values.iter().filter(|value| **value != Value::Null);
         let params: Vec<Param<'_>> =
             bound_values.map(|value| Param::One(Bind::Value(value))).chain(fixed(def)).collect();
-        let reply = session.query(&sql, &params).await?;
+        let reply = connection.query(&sql, &params).await?;
         let pks = reply.rows.iter().map(|row| self.pk(row, 0)).collect::<Result<Vec<_>, _>>()?;
         Ok(match def.mode() {
             Mode::List => vec![(bound.clone(), pks)],

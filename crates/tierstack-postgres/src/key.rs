@@ -13,6 +13,13 @@ use crate::bind::{Bind, Found, Param};
 ///   which Postgres can't hold, has no row. In a composite key the columns are compared as `text`, so an index on a
 ///   `citext` or enum column there is of no use.
 /// * A key finds exactly the row whose own key is equal to it in Rust: case counts, in a `citext` column too.
+///
+/// Any other type is refused by the compiler:
+///
+/// ```compile_fail,E0277
+/// # fn is_key<K: tierstack_postgres::PgKey>() {}
+/// is_key::<u32>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be a primary key in Postgres",
     label = "no Postgres key",
@@ -34,6 +41,11 @@ pub trait PgRowKey: RowKey {
 }
 
 /// One column of a key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a part of a primary key in Postgres",
+    label = "no Postgres key",
+    note = "take i16, i32, i64, String or Uuid for each field of `Entity::Pk`"
+)]
 pub trait Part: RowKeyPart {
     /// Its type's name in SQL.
     const TYPE: &'static str;

@@ -1,13 +1,87 @@
-//! Postgres as an origin.
+//! Loads rows, and answers queries, from Postgres: the origin of a cache of tierstack.
+//!
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
+//! use tierstack_core::{BoxError, Entity, L1, Namespace, Query, Schema};
+//! use tierstack_postgres::deadpool_postgres::{Manager, Pool, Runtime};
+//! use tierstack_postgres::tokio_postgres::{NoTls, Row};
+//! use tierstack_postgres::{FromRow, PgOrigin};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Film { film_id: i32, title: String, rating: String }
+//!
+//! impl Entity for Film {
+//!     type Pk = i32;
+//!     fn schema() -> Schema {
+//!         Schema::table("film").pk(["film_id"]).columns(["film_id", "title"]).column_as("rating", "text")
+//!     }
+//!     fn pk(&self) -> i32 { self.film_id }
+//! }
+//!
+//! impl FromRow for Film {
+//!     fn from_row(row: &Row) -> Result<Self, BoxError> {
+//!         Ok(Film {
+//!             film_id: row.try_get("film_id")?,
+//!             title: row.try_get("title")?,
+//!             rating: row.try_get("rating")?,
+//!         })
+//!     }
+//! }
+//!
+//! # async fn example() -> Result<(), BoxError> {
+//! let manager = Manager::new("postgres://shop@db/shop".parse()?, NoTls);
+//! let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1).build()?;
+//! let shop = Namespace::builder("shop").build()?;
+//! let films = shop.cache::<Film>().l1(L1::capacity(100_000)).origin(PgOrigin::new(pool)).build()?;
+//!
+//! films.objects_by_pks([3, 1, 2]).await?;
+//! let by_title = Query::<Film>::one("by_title").param::<String>("title").build()?;
+//! films.objects_by(&by_title, ["ZORRO ARK", "ACADEMY DINOSAUR"]).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! 1. A batch of keys is one statement, `SELECT … WHERE "film_id" = ANY($1::int4[])`; so is a batch of values of one
+//!    secondary key (`one()` with one parameter). Every other query is a statement of its own, a few of them under way at a
+//!    time. A load holds one connection.
+//! 2. Nothing but the names of the [`Schema`](tierstack_core::Schema) and of the query reaches SQL as text, each quoted;
+//!    data are parameters. A cast is a name, too, and so it is the type's own: `float8`, `int4`, `_text`, and not
+//!    `double precision`, `integer`, `text[]`.
+//! 3. Rows are matched by the entity's own key, in any order. Two rows of a query that finds one are that query's error.
+//! 4. A value that no column of the type can hold (an integer beyond its range, a text with a NUL) has no row and costs
+//!    the others nothing. Anything else that Postgres doesn't take is an error, and none is ever taken for an absence.
+//! 5. Statements are prepared once per connection, and once more when the table was altered.
+//!
+//! # Errors
+//! Of a load: [`Origin`](tierstack_core::ErrorKind::Origin) for all that the pool, Postgres and [`FromRow`] refuse, with
+//! their error as its source: `error.downcast_ref::<tokio_postgres::Error>()` has the SQLSTATE.
+//! [`Invalid`](tierstack_core::ErrorKind::Invalid) for a parameter whose type can't be compared with its column's: text
+//! with an `int4`, an integer with a `numeric`.
+//!
+//! # Cancel safety
+//! A load may be dropped at any time, as a deadline does. Its connection goes back to the pool in order, and nobody gets
+//! rows that weren't his. But Postgres works on: the next load on that connection waits for the statement to end. Give the
+//! pool's user a `statement_timeout` a little above the cache's `load_timeout`.
+//!
+//! # What it doesn't do yet
+//! The rows come without a stamp, the snapshot that they were read in, and hold for everybody. So the pool has to lead to
+//! the primary: a standby may lag behind a write whose invalidation is long over.
+//!
+//! # Caveats
+//! * The server must be on speaking terms with prepared statements. A pooler between that hands each transaction to
+//!   another connection (PgBouncer before 1.21) is not.
+//! * A label that an enum lacks fails its whole load, as it would fail any statement: parse it before it is asked for.
+//! * An index serves a secondary key, or a list, if there is one: declare `unique` what `one()` takes for unique.
+//! * A text column with a nondeterministic collation is no primary key: what differs to Rust and is equal to Postgres is
+//!   a row that nobody asked for. Secondary keys may have any collation.
 
 mod bind;
+mod connection;
 mod error;
 mod from_row;
 mod index;
 mod key;
 mod origin;
 mod rows;
-mod session;
 mod sql;
 mod statements;
 

@@ -10,9 +10,9 @@ use tokio_postgres::types::Kind;
 
 use crate::PgEntity;
 use crate::bind::ignores_case;
+use crate::connection::Connection;
 use crate::error::unreadable;
 use crate::key::PgRowKey;
-use crate::session::Session;
 use crate::sql::{self, Sql};
 
 pub(crate) struct Rows<E> {
@@ -33,10 +33,11 @@ impl<E: PgEntity> Rows<E> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let session = Session::open(&self.pool, &self.table).await?;
-        let reply = session.query(&self.sql, &E::Pk::params(keys)).await?;
+        let connection = Connection::open(&self.pool, &self.table).await?;
+        let reply = connection.query(&self.sql, &E::Pk::params(keys)).await;
         // Whoever waits for a connection need not wait until the rows are read.
-        drop(session);
+        connection.close();
+        let reply = reply?;
         let rows = reply.rows.iter().map(|row| {
             let entity = E::from_row(row).map_err(|error| unreadable(error, row, &self.table))?;
             Ok((entity.pk(), entity))

@@ -1,8 +1,10 @@
 //! A connection that is checked out for one load.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use deadpool_postgres::{Object, Pool};
 use tierstack_core::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, Statement};
 
@@ -10,8 +12,10 @@ use crate::bind::{Fit, Param};
 use crate::error::{failed, incomparable, unconnected};
 use crate::sql::Sql;
 
-pub(crate) struct Session<'a> {
+pub(crate) struct Connection<'a> {
     client: Object,
+    /// Whether an error was the connection's last.
+    broken: AtomicBool,
     /// Whose load it is, for errors.
     table: &'a str,
 }
@@ -22,12 +26,12 @@ pub(crate) struct Reply {
     pub(crate) rows: Vec<Row>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Connection<'a> {
     /// # Errors
     /// [`Origin`](tierstack_core::ErrorKind::Origin) if the pool gives no connection.
-    pub(crate) async fn open(pool: &Pool, table: &'a str) -> Result<Session<'a>, Error> {
+    pub(crate) async fn open(pool: &Pool, table: &'a str) -> Result<Connection<'a>, Error> {
         let client = pool.get().await.map_err(|error| unconnected(error, table))?;
-        Ok(Session { client, table })
+        Ok(Connection { client, broken: AtomicBool::new(false), table })
     }
 
     /// Runs a statement, which is prepared once per connection.
@@ -60,8 +64,17 @@ impl<'a> Session<'a> {
         self.reply(statement, done)
     }
 
+    /// Gives the connection back, unless it is of no use to the next load: the pool looks whether a connection is closed,
+    /// and one that Postgres is closing may not know it yet.
+    pub(crate) fn close(self) {
+        if self.broken.into_inner() {
+            drop(Object::take(self.client));
+        }
+    }
+
     async fn prepare(&self, sql: &Sql) -> Result<Statement, Error> {
-        self.client.prepare_cached(&sql.text).await.map_err(|error| failed(error, self.table))
+        let prepared = self.client.prepare_cached(&sql.text).await;
+        prepared.map_err(|error| self.failed(error))
     }
 
     async fn run(
@@ -78,9 +91,23 @@ impl<'a> Session<'a> {
         statement: Statement,
         done: Result<Vec<Row>, tokio_postgres::Error>,
     ) -> Result<Reply, Error> {
-        let rows = done.map_err(|error| failed(error, self.table))?;
+        let rows = done.map_err(|error| self.failed(error))?;
         Ok(Reply { statement, rows })
     }
+
+    fn failed(&self, error: tokio_postgres::Error) -> Error {
+        if is_last(&error) {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        failed(error, self.table)
+    }
+}
+
+/// Whether the connection ends with this error.
+fn is_last(error: &tokio_postgres::Error) -> bool {
+    error
+        .as_db_error()
+        .is_none_or(|refused| matches!(refused.parsed_severity(), Some(Severity::Fatal | Severity::Panic)))
 }
 
 /// Every parameter's type is Postgres's to tell.
