@@ -7,6 +7,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tierstack::http::CacheStatus;
 
 use crate::failure::Failure;
 use crate::film::RATINGS;
@@ -30,9 +31,12 @@ pub(crate) async fn many(
     parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Reply, Failure> {
     let Query(parameters) = parameters.map_err(Failure::bad_request)?;
-    let (pks, keeps_holes) = match &parameters[..] {
-        [(name, ids)] if name == "ids" => (by_ids(&shop, ids)?, true),
-        [(name, rating)] if name == "rating" => (by_rating(&shop, rating).await?, false),
+    let (pks, list, keeps_holes) = match &parameters[..] {
+        [(name, ids)] if name == "ids" => (by_ids(&shop, ids)?, CacheStatus::default(), true),
+        [(name, rating)] if name == "rating" => {
+            let (pks, list) = by_rating(&shop, rating).await?;
+            (pks, list, false)
+        }
         _ => {
             return Err(Failure::bad_request("give either ids, as in ids=3,1,2, or rating, as in rating=PG"));
         }
@@ -40,7 +44,7 @@ pub(crate) async fn many(
     let Rows { mut rows, status } = shop.rows(&shop.films, &pks).await?;
     // Who asked for an id is told that there is none; a film that left a list is just not in it.
     rows.retain(|film| keeps_holes || film.is_some());
-    Reply::rows(&rows, status)
+    Reply::rows(&rows, list.and(status))
 }
 
 fn by_ids(shop: &Shop, ids: &str) -> Result<Vec<i32>, Failure> {
@@ -51,24 +55,22 @@ fn by_ids(shop: &Shop, ids: &str) -> Result<Vec<i32>, Failure> {
     pks.collect::<Result<_, _>>().map_err(|error| Failure::bad_request(format!("ids: {error}")))
 }
 
-async fn by_rating(shop: &Shop, rating: &str) -> Result<Vec<i32>, Failure> {
+async fn by_rating(shop: &Shop, rating: &str) -> Result<(Vec<i32>, CacheStatus), Failure> {
     if !RATINGS.contains(&rating) {
         let known = RATINGS.join(", ");
         return Err(Failure::bad_request(format!("{rating:?} is no rating: give one of {known}")));
     }
-    // From which tier the list came isn't told: the header speaks of the films on it.
-    let query = shop.films_by_rating.bind((rating.to_owned(),));
-    Ok(shop.films.pks(&query).await?.to_vec())
+    shop.pks(&shop.films, shop.films_by_rating.bind((rating.to_owned(),))).await
 }
 
 /// `GET /films/7/actors`
 pub(crate) async fn actors(State(shop): State<Arc<Shop>>, Id(film_id): Id) -> Result<Reply, Failure> {
     let (film, film_status) = shop.named(&shop.films, &film_id).await?;
-    let cast = shop.cast.pks(&shop.cast_by_film.bind((film.film_id,))).await?;
+    let (cast, list) = shop.pks(&shop.cast, shop.cast_by_film.bind((film.film_id,))).await?;
     let actor_ids: Vec<i32> = cast.iter().map(|(actor_id, _)| *actor_id).collect();
     let Rows { mut rows, status } = shop.rows(&shop.actors, &actor_ids).await?;
     rows.retain(Option::is_some);
-    Reply::rows(&rows, film_status.and(status))
+    Reply::rows(&rows, film_status.and(list).and(status))
 }
 
 #[derive(Serialize, Deserialize)]

@@ -25,8 +25,9 @@ pub(crate) async fn customer(State(shop): State<Arc<Shop>>, Id(customer_id): Id)
 /// `GET /customers/1/rentals`
 pub(crate) async fn rentals(State(shop): State<Arc<Shop>>, Id(customer_id): Id) -> Result<Reply, Failure> {
     let (customer, customer_status) = shop.named(&shop.customers, &customer_id).await?;
-    let pks = shop.rentals.pks(&shop.rentals_by_customer.bind((customer.customer_id,))).await?;
+    let query = shop.rentals_by_customer.bind((customer.customer_id,));
+    let (pks, list) = shop.pks(&shop.rentals, query).await?;
     let Rows { mut rows, status } = shop.rows(&shop.rentals, &pks).await?;
     rows.retain(Option::is_some);
-    Reply::rows(&rows, customer_status.and(status))
+    Reply::rows(&rows, customer_status.and(list).and(status))
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tierstack::http::CacheStatus;
-use tierstack::{Cache, Entity, Lookup};
+use tierstack::{Bound, Cache, Entity, Lookup};
 
 use crate::failure::Failure;
 use crate::shop::Shop;
@@ -28,6 +28,26 @@ impl Shop {
         }
         let rows = pks.iter().map(|pk| found.get(pk).cloned().flatten()).collect();
         Ok(Rows { rows, status })
+    }
+
+    /// The primary keys of a list, in its order.
+    ///
+    /// # Errors
+    /// If it could not be loaded.
+    pub(crate) async fn pks<E: Entity>(
+        &self,
+        of: &Cache<E>,
+        query: Bound<E>,
+    ) -> Result<(Vec<E::Pk>, CacheStatus), Failure> {
+        let answers = of.lookup_queries(Lookup::one(query)).await?;
+        let status = CacheStatus::of(&answers, self.now());
+        let mut pks = Vec::new();
+        for (_, outcome) in answers {
+            let answer = outcome.map_err(|error| Failure::from(error).with(status.clone()))?;
+            let list = answer.and_then(|answer| answer.entry.into_present());
+            pks.extend(list.iter().flat_map(|list| list.iter().cloned()));
+        }
+        Ok((pks, status))
     }
 
     /// The row that a path names.

@@ -7,7 +7,7 @@ use tierstack::postgres::deadpool_postgres::{Manager, Pool, Runtime, Timeouts};
 use tierstack::postgres::tokio_postgres::{Config, NoTls};
 use tierstack::postgres::{PgEntity, PgOrigin};
 use tierstack::redis::{RedisSettings, RedisTier};
-use tierstack::{Cache, Clock, L1, Moment, Namespace, Query};
+use tierstack::{Cache, L1, Moment, Namespace, Query};
 
 use crate::actor::Actor;
 use crate::customer::Customer;
@@ -29,7 +29,6 @@ pub(crate) struct Shop {
     /// Origin of all of them, and the way of the writes.
     pub(crate) pool: Pool,
     namespace: Namespace,
-    clock: Clock,
 }
 
 /// A request that finds no connection in this time fails, rather than wait for the lookup's whole time.
@@ -43,9 +42,7 @@ impl Shop {
     pub(crate) async fn open(servers: &Servers) -> Result<Shop> {
         let pool = pool(&servers.database_url())?;
         fill(&pool).await?;
-        let clock = Clock::system();
         let namespace = Namespace::builder(servers.namespace())
-            .clock(clock.clone())
             .l2(RedisTier::new(RedisSettings::new(servers.redis_url()))?)
             .build()?;
         Ok(Shop {
@@ -63,13 +60,12 @@ impl Shop {
                 .build()?,
             pool,
             namespace,
-            clock,
         })
     }
 
     /// Now, on the clock of the caches.
     pub(crate) fn now(&self) -> Moment {
-        self.clock.coarse()
+        self.namespace.now()
     }
 
     /// Sets the price of a film, and says whether there is such a film.

@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use serde::Serialize;
+
 use crate::record::Unusable;
 use crate::{Age, Answer, Filled, Level};
 
 /// Counts of one cache since it was built. A key of a lookup ends in exactly one of `l1`, `l2`, `origin`, `unknown` and
 /// `errors`; a refresh behind an answer is nobody's lookup, and is counted under `refreshes` only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Keys answered by L1.
@@ -49,7 +51,7 @@ pub struct Stats {
 }
 
 /// Keys answered by one tier.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Answered {
     /// Rows, fresh.
     pub fresh: u64,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
-use crate::{Clock, Entity, Error, Random, Tier};
+use crate::{Clock, Entity, Error, Moment, Random, Tier};
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
 ///
@@ -48,6 +48,12 @@ impl Namespace {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Now, on the clock by which the lives and deadlines of its caches are judged.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.0.clock.coarse()
     }
 
     /// Waits until no refresh is under way behind an answer. Lookups that come later may start another.

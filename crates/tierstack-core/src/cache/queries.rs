@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{BatchError, Cache, Half};
 use crate::query::{Mode, Params};
-use crate::{Bound, Entity, Entry, Error, ErrorKind, Lookup, Query};
+use crate::{Answers, Bound, Entity, Entry, Error, ErrorKind, Lookup, Query};
 
 impl<E: Entity> Cache<E> {
     /// The rows of a list, in its order. A row that is gone since the list was cached is left out.
@@ -31,6 +31,18 @@ impl<E: Entity> Cache<E> {
         self.is_declared_as(query, Mode::List)?;
         let mut found = self.find(std::slice::from_ref(query)).await?;
         found.pop().map_or_else(|| Ok(Arc::default()), |found| Ok(found?.unwrap_or_default()))
+    }
+
+    /// Asks for the primary keys of queries with terms: per-query results, source and age, options.
+    ///
+    /// # Errors
+    /// What concerns all of them; one query's failure is its outcome. [`Invalid`](ErrorKind::Invalid) if the origin
+    /// answers no queries.
+    pub async fn lookup_queries(
+        &self,
+        lookup: Lookup<Bound<E>>,
+    ) -> Result<Answers<Bound<E>, Vec<E::Pk>>, Error> {
+        self.ask(self.index()?, lookup).await
     }
 
     /// The row that a query declared with `one()` finds, or `None`: an absence, cached as one.
@@ -76,9 +88,7 @@ impl<E: Entity> Cache<E> {
 
     /// Primary keys of each query, in order; `None` where a `one()` query found no row.
     async fn find(&self, queries: &[Bound<E>]) -> Result<Vec<Result<Option<Arc<Vec<E::Pk>>>, Error>>, Error> {
-        let index = self.index()?;
-        let lookup = Lookup::batch(queries.iter().cloned());
-        let answers = self.ask(index, lookup).await?;
+        let answers = self.lookup_queries(Lookup::batch(queries.iter().cloned())).await?;
         let found: std::collections::HashMap<_, _> = answers.into_iter().collect();
         let one = |query| match found.get(query) {
             Some(Ok(Some(answer))) => Ok(match &answer.entry {
