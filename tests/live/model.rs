@@ -120,8 +120,7 @@ fn every_answer_equals_the_models_row_or_its_absence() {
     let tally = RefCell::new(Tally::default());
     let outcome = TestRunner::new(config).run(&events(60), |events| {
         let counts = runtime.block_on(async {
-            rig.clear().await;
-            rig.insert(&first_rows()).await;
+            rig.begin_with(&first_rows()).await;
             run(&live, &events).await
         })?;
         tally.borrow_mut().add(&counts);
