@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
-use super::layer::L2Options;
+use super::options::L2Options;
 use super::requests::{Judge, Sync, ground_of, send};
 use crate::counters::Event;
 use crate::record::ToWrite;

@@ -17,8 +17,10 @@
 
 mod layer;
 mod lookup;
+mod options;
 mod requests;
 mod service;
 
-pub use layer::{L2Layer, L2Options};
+pub use layer::L2Layer;
+pub use options::L2Options;
 pub use service::L2Service;

@@ -5,7 +5,7 @@ use std::future::Future;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::layer::L2Options;
+use super::options::L2Options;
 use crate::counters::Event;
 use crate::freshness::{judge, satisfies};
 use crate::record::{self, Header, Kind, Read, Reader, Unusable, schema_of};

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
-use super::layer::L2Options;
 use super::lookup;
+use super::options::L2Options;
 use crate::stack::Inner;
 use crate::tier::BoxFuture;
 use crate::{Answers, Error, Key, Lookup};

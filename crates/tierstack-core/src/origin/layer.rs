@@ -7,26 +7,11 @@ use std::sync::Arc;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::options::OriginOptions;
 use super::service::OriginService;
 use super::sources::ServiceLoader;
-use crate::counters::Counters;
 use crate::loader::Loader;
-use crate::{BoxError, Clock, Freshness, Key, Random, Settings};
-
-/// What an origin layer is made of.
-#[derive(Clone, Debug)]
-pub struct OriginOptions {
-    /// Lives of entries.
-    pub freshness: Freshness,
-    /// Limits and times.
-    pub settings: Settings,
-    /// Tells the time.
-    pub clock: Clock,
-    /// Draws tokens and jitter.
-    pub random: Random,
-    /// Counts what happens.
-    pub counters: Arc<Counters>,
-}
+use crate::{BoxError, Key};
 
 /// Makes a stack's lowest service of a repository: a `Service<Vec<K>, Response = Vec<(K, V)>>`.
 pub struct OriginLayer<K, V> {

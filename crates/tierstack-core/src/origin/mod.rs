@@ -9,10 +9,12 @@
 mod each;
 mod layer;
 mod matching;
+mod options;
 mod service;
 mod sources;
 
 pub use each::{Each, EachLayer};
-pub use layer::{OriginLayer, OriginOptions};
+pub use layer::OriginLayer;
+pub use options::OriginOptions;
 pub use service::OriginService;
 pub use sources::{Origin, origin_fn};

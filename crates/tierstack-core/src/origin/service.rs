@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use futures_util::FutureExt;
 use tower_service::Service;
 
-use super::layer::OriginOptions;
 use super::matching::match_rows;
+use super::options::OriginOptions;
 use crate::counters::Event;
 use crate::loader::Loader;
 use crate::tier::BoxFuture;
