@@ -1,11 +1,10 @@
 //! The property run against a real Redis and Postgres: hundreds of cases.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::Duration;
 
-use proptest::test_runner::{Config, TestError, TestRunner};
 use tests::Film;
-use tests::model::{ClockStep, NODES, Tally, World, events, first_rows, run};
+use tests::model::{ClockStep, NODES, World, first_rows, hold, run};
 use tierstack_core::{
     Cache, Freshness, KeyFormat, L1, ManualClock, Moment, Namespace, Settings, Tier, WireKey,
 };
@@ -116,19 +115,10 @@ fn every_answer_equals_the_models_row_or_its_absence() {
     let format = KeyFormat::new("probe", "probe", None, &["id"], 64).unwrap();
     let probe = format.wire(&[0]).pop().unwrap().unwrap();
     let live = Live { rig: &rig, clock: ManualClock::new(), tiers, next: Cell::new(0), probe };
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
-    let tally = RefCell::new(Tally::default());
-    let outcome = TestRunner::new(config).run(&events(60), |events| {
-        let counts = runtime.block_on(async {
+    hold(cases, 60, |events| {
+        runtime.block_on(async {
             rig.begin_with(&first_rows()).await;
-            run(&live, &events).await
-        })?;
-        tally.borrow_mut().add(&counts);
-        Ok(())
+            run(&live, events).await
+        })
     });
-    println!("{cases} cases\n{}", tally.borrow());
-    if let Err(TestError::Fail(why, events)) = outcome {
-        panic!("{why}\n{}", events.iter().map(|event| format!("  {event:?}\n")).collect::<String>());
-    }
-    assert_eq!(tally.borrow().too_rare(), Vec::<&str>::new(), "the run was too tame");
 }

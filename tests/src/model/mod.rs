@@ -10,20 +10,21 @@
 //!
 //! These two allowances go when invalidations are queued and heard by every node.
 
+mod events;
+mod tally;
+
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+pub use events::{ClockStep, Event, KEYS, Manner, NODES, events};
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestError, TestRunner};
+pub use tally::Tally;
 use tierstack_core::{Answer, Cache, Error, ErrorKind, Level, Lookup, Moment, Outcome, Query};
 
 use crate::{Film, film};
-
-/// Keys are `0..KEYS`; rows exist at first for the lower three quarters of them.
-pub const KEYS: i32 = 8;
-/// Nodes that share the tiers.
-pub const NODES: usize = 2;
 
 /// What a model needs of the tiers it is run against.
 pub trait World {
@@ -45,193 +46,31 @@ pub trait World {
     fn l1_life(&self) -> Duration;
 }
 
-/// A step of a clock, as far as a world has such clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClockStep {
-    /// L2's clock is set by that many seconds, either way.
-    Tier(i32),
-    /// The nodes' clocks jump ahead, as after a suspension.
-    Nodes(u16),
-}
-
-/// How a lookup is made.
-#[derive(Clone, Copy, Debug)]
-pub enum Manner {
-    /// `get`.
-    Get,
-    /// Fresh entries only.
-    Fresh,
-    /// Past L1.
-    SkipL1,
-    /// Past L2.
-    SkipL2,
-    /// From the origin.
-    Refresh,
-    /// From the tiers only.
-    NeverLoad,
-}
-
-/// One event.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A lookup of one key.
-    Get(usize, i32, Manner),
-    /// A batch.
-    Batch(usize, Vec<i32>),
-    /// A list by rating: PG if true, else R.
-    List(usize, bool),
-    /// A write, then `invalidate` on that node: a row with that rating, or a deletion.
-    Write(usize, i32, Option<bool>),
-    /// A lookup on one node while another writes the key.
-    Race(usize, usize, i32, Option<bool>),
-    /// A key leaves a node's L1.
-    EvictL1(usize, i32),
-    /// A row, a list or the dependency record leaves L2.
-    EvictL2(i32),
-    /// A node starts anew.
-    Restart(usize),
-    /// L2 goes away, if it is there.
-    Outage,
-    /// L2 comes back, if it is away; then undelivered invalidations are repeated.
-    Recovery,
-    /// A clock is set.
-    Step(ClockStep),
-    /// Time passes, in milliseconds.
-    Wait(u16),
-}
-
-/// Sequences of events.
-pub fn events(longest: usize) -> impl Strategy<Value = Vec<Event>> {
-    let node = 0..NODES;
-    let key = 0..KEYS;
-    let manner = prop_oneof![
-        12 => Just(Manner::Get),
-        2 => Just(Manner::Fresh),
-        2 => Just(Manner::SkipL1),
-        1 => Just(Manner::SkipL2),
-        1 => Just(Manner::Refresh),
-        1 => Just(Manner::NeverLoad),
-    ];
-    let row = prop_oneof![4 => any::<bool>().prop_map(Some), 1 => Just(None)];
-    let step =
-        prop_oneof![(-7_200..7_200).prop_map(ClockStep::Tier), (1u16..7_200).prop_map(ClockStep::Nodes),];
-    let event = prop_oneof![
-        30 => (node.clone(), key.clone(), manner).prop_map(|(n, k, m)| Event::Get(n, k, m)),
-        8 => (node.clone(), prop::collection::vec(key.clone(), 1..6)).prop_map(|(n, k)| Event::Batch(n, k)),
-        6 => (node.clone(), any::<bool>()).prop_map(|(n, pg)| Event::List(n, pg)),
-        8 => (node.clone(), key.clone(), row.clone()).prop_map(|(n, k, row)| Event::Write(n, k, row)),
-        4 => (node.clone(), node.clone(), key.clone(), row).prop_map(|(n, w, k, row)| Event::Race(n, w, k, row)),
-        3 => (node.clone(), key.clone()).prop_map(|(n, k)| Event::EvictL1(n, k)),
-        3 => key.prop_map(Event::EvictL2),
-        2 => node.prop_map(Event::Restart),
-        1 => Just(Event::Outage),
-        3 => Just(Event::Recovery),
-        2 => step.prop_map(Event::Step),
-        4 => (1u16..4_000).prop_map(Event::Wait),
-    ];
-    prop::collection::vec(event, 1..longest)
-}
-
-/// How often what happened, over all cases of a run.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    /// Keys looked up, one by one or in batches and lists.
-    pub lookups: u64,
-    /// Keys answered by L1, L2 and the origin.
-    pub sources: [u64; 3],
-    /// Keys answered as absent.
-    pub absent: u64,
-    /// Keys that a lookup found in neither tier, and was not to load.
-    pub unknown: u64,
-    /// Entries taken out of L1 or L2.
-    pub evictions: u64,
-    /// Keys looked up during an outage.
-    pub in_outage: u64,
-    /// Nodes restarted.
-    pub restarts: u64,
-    /// Clocks stepped.
-    pub steps: u64,
-    /// Lookups that ran while their key was written.
-    pub races: u64,
-    /// Invalidations that did not reach L2.
-    pub undelivered: u64,
-}
-
-impl Tally {
-    /// Adds another case's counts.
-    pub fn add(&mut self, other: &Tally) {
-        let Tally {
-            lookups,
-            sources,
-            absent,
-            unknown,
-            evictions,
-            in_outage,
-            restarts,
-            steps,
-            races,
-            undelivered,
-        } = other;
-        self.lookups += lookups;
-        (0..3).for_each(|at| self.sources[at] += sources[at]);
-        self.absent += absent;
-        self.unknown += unknown;
-        self.evictions += evictions;
-        self.in_outage += in_outage;
-        self.restarts += restarts;
-        self.steps += steps;
-        self.races += races;
-        self.undelivered += undelivered;
-    }
-
-    fn shares(&self) -> [(&'static str, u64); 11] {
-        [
-            ("from L1", self.sources[0]),
-            ("from L2", self.sources[1]),
-            ("from the origin", self.sources[2]),
-            ("absent", self.absent),
-            ("not known", self.unknown),
-            ("evictions", self.evictions),
-            ("in an outage", self.in_outage),
-            ("restarts", self.restarts),
-            ("clock steps", self.steps),
-            ("races", self.races),
-            ("undelivered", self.undelivered),
-        ]
-    }
-
-    /// Which event is too rare for the run to mean something: under 1 % of lookups.
-    #[must_use]
-    pub fn too_rare(&self) -> Vec<&'static str> {
-        let must = [
-            "from L1",
-            "from L2",
-            "from the origin",
-            "absent",
-            "evictions",
-            "in an outage",
-            "restarts",
-            "clock steps",
-        ];
-        let rare = |(name, count): &(&'static str, u64)| must.contains(name) && count * 100 <= self.lookups;
-        self.shares().iter().filter(|share| rare(share)).map(|(name, _)| *name).collect()
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:>10} keys looked up", self.lookups)?;
-        for (name, count) in self.shares() {
-            writeln!(f, "{count:>10} {name} ({:.1} %)", 100.0 * count as f64 / self.lookups.max(1) as f64)?;
-        }
-        Ok(())
-    }
-}
-
 /// The rows there first.
 #[must_use]
 pub fn first_rows() -> Vec<Film> {
     (0..KEYS * 3 / 4).map(film).collect()
+}
+
+/// Runs that many random cases of at most `longest` events; a failing one is shrunk and told whole. Prints how often what
+/// happened.
+///
+/// # Panics
+/// When an answer was one that the caller may not be told, or the run was too tame to mean something.
+#[expect(clippy::panic, reason = "this is the body of a test")]
+pub fn hold(cases: u32, longest: usize, case: impl Fn(&[Event]) -> Result<Tally, TestCaseError>) {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 1_000, ..Config::default() };
+    let tally = RefCell::new(Tally::default());
+    let outcome = TestRunner::new(config).run(&events(longest), |events| {
+        let counts = case(&events)?;
+        tally.borrow_mut().add(&counts);
+        Ok(())
+    });
+    println!("{cases} cases\n{}", tally.borrow());
+    if let Err(TestError::Fail(why, events)) = outcome {
+        panic!("{why}\n{}", events.iter().map(|event| format!("  {event:?}\n")).collect::<String>());
+    }
+    assert_eq!(tally.borrow().too_rare(), Vec::<&str>::new(), "the run was too tame");
 }
 
 /// A write of one key.
