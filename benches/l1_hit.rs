@@ -90,6 +90,7 @@ fn service(moka: &moka::sync::Cache<i32, Arc<Film>>, runtime: &tokio::runtime::R
         random: tierstack_core::Random::system(),
         counters: Arc::clone(&counters),
     })
+    .expect("the settings are the default ones")
     .layer(service_fn(|keys: Vec<i32>| async move {
         Ok::<_, Error>(keys.into_iter().map(|key| (key, film(key))).collect::<Vec<_>>())
     }));

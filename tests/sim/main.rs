@@ -10,3 +10,4 @@ mod layers;
 mod manager;
 mod model;
 mod shop;
+mod waiting;

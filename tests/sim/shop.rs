@@ -76,6 +76,7 @@ impl Shop {
             random: self.random.clone(),
             counters: Arc::clone(counters),
         })
+        .unwrap()
     }
 
     /// The layer over a repository of rows of `V` by number.
@@ -90,6 +91,7 @@ impl Shop {
             random: self.random.clone(),
             counters: Arc::clone(counters),
         })
+        .unwrap()
     }
 }
 

@@ -132,13 +132,8 @@ impl Counters {
     /// Counts one answer.
     #[inline]
     pub(crate) fn answered(&self, source: Level, age: Age, absent: bool) {
-        self.answered_many(source, age, absent, 1);
-    }
-
-    #[inline]
-    pub(crate) fn answered_many(&self, source: Level, age: Age, absent: bool, count: u64) {
         let stripe = STRIPE.try_with(|stripe| *stripe).unwrap_or(0);
-        self.answered[stripe].0[cell(source, age, absent)].fetch_add(count, Ordering::Relaxed);
+        self.answered[stripe].0[cell(source, age, absent)].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn answer<V>(&self, answer: &Answer<V>) {

@@ -83,7 +83,7 @@ impl<K> Lookup<K> {
 
     /// A lookup of keys that the caller knows to be distinct, on given terms.
     #[must_use]
-    pub fn distinct(keys: SmallVec<[K; 1]>, terms: Terms) -> Self {
+    pub(crate) fn distinct(keys: SmallVec<[K; 1]>, terms: Terms) -> Self {
         Lookup { keys, terms }
     }
 

@@ -1,8 +1,9 @@
 //! A namespace: what the caches of one application share.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) random: Random,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
     caches: Mutex<HashMap<String, Vec<Weak<dyn Local>>>>,
+    drains: Mutex<Vec<Weak<dyn Drain>>>,
 }
 
 /// What an invalidation does to one cache of this node, after it was done in the shared tier.
@@ -29,8 +31,14 @@ pub(crate) trait Local: Send + Sync {
     fn projection(&self) -> Option<&str>;
     /// Drops the rows with those key texts, and everything derived from the entity's rows.
     fn invalidate(&self, rows: &[&str]);
-    /// Waits for work behind answers.
-    fn drained(&self) -> BoxFuture<'_, ()>;
+    /// The columns of the primary key.
+    fn pk_columns(&self) -> &[Cow<'static, str>];
+}
+
+/// Work behind answers, which goes on when the cache that began it is dropped.
+pub(crate) trait Drain: Send + Sync {
+    /// Begins none from now on, and waits until what is under way has ended.
+    fn drain(&self) -> BoxFuture<'_, ()>;
 }
 
 impl Namespace {
@@ -56,23 +64,34 @@ impl Namespace {
         self.0.clock.coarse()
     }
 
-    /// Waits until no refresh is under way behind an answer. Lookups that come later may start another.
+    /// Ends the work behind answers: no refresh begins from now on, and those under way are waited for. Lookups go on to
+    /// be answered.
     ///
     /// # Cancel safety
     /// Nothing is lost if it is dropped; it can be called again.
     pub async fn shutdown(&self) {
-        let caches: Vec<Arc<dyn Local>> =
-            self.caches().values().flatten().filter_map(Weak::upgrade).collect();
-        for cache in caches {
-            cache.drained().await;
+        let drains: Vec<Arc<dyn Drain>> = self.drains().iter().filter_map(Weak::upgrade).collect();
+        for drain in drains {
+            drain.drain().await;
         }
+    }
+
+    fn drains(&self) -> MutexGuard<'_, Vec<Weak<dyn Drain>>> {
+        self.0.drains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters work that a shutdown must wait for.
+    pub(crate) fn enter_drain(&self, drain: Weak<dyn Drain>) {
+        let mut drains = self.drains();
+        drains.retain(|drain| drain.strong_count() > 0);
+        drains.push(drain);
     }
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
     }
 
-    fn caches(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<Weak<dyn Local>>>> {
+    fn caches(&self) -> MutexGuard<'_, HashMap<String, Vec<Weak<dyn Local>>>> {
         self.0.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,6 +107,13 @@ impl Namespace {
                 "namespace {:?} has a cache of {table:?}{} already: clone that one, or name another projection",
                 self.0.name,
                 cache.projection().map(|name| format!(" projected as {name:?}")).unwrap_or_default()
+            )));
+        }
+        let differs = |there: Arc<dyn Local>| there.pk_columns() != cache.pk_columns();
+        if of_entity.iter().filter_map(Weak::upgrade).any(differs) {
+            return Err(Error::invalid(format!(
+                "two caches of {table:?} name other primary key columns, or in another order: an invalidation by one \
+                 would miss the rows of the other, make their schemas agree"
             )));
         }
         let cache: Arc<dyn Local> = Arc::clone(cache) as Arc<dyn Local>;
@@ -158,7 +184,14 @@ impl NamespaceBuilder {
                 crate::key::shown(&name)
             )));
         }
-        Ok(Namespace(Arc::new(Shared { name, tier, clock, random, caches: Mutex::default() })))
+        Ok(Namespace(Arc::new(Shared {
+            name,
+            tier,
+            clock,
+            random,
+            caches: Mutex::default(),
+            drains: Mutex::default(),
+        })))
     }
 }
 

@@ -164,13 +164,21 @@ impl Schema {
         Ok(())
     }
 
+    /// The name of the entity: the table's, after the database schema's if it is in one. Neither can hold a NUL.
+    pub(crate) fn entity(&self) -> String {
+        match &self.in_schema {
+            None => self.table.to_string(),
+            Some(outer) => format!("{outer}\0{}", self.table),
+        }
+    }
+
     /// The format of its keys in a namespace.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if a name is empty.
     pub fn key_format(&self, namespace: &str, max_key_bytes: usize) -> Result<KeyFormat, Error> {
         let fields: Vec<&str> = self.pk.iter().map(AsRef::as_ref).collect();
-        KeyFormat::new(namespace, &self.table, self.projection.as_deref(), &fields, max_key_bytes)
+        KeyFormat::new(namespace, &self.entity(), self.projection.as_deref(), &fields, max_key_bytes)
     }
 
     /// What a record's header says of it: the version in the upper 16 bits, below them a hash of all names. `of` tells

@@ -28,7 +28,7 @@ pub struct Settings {
     pub l2_timeout: Duration,
     /// What one load may take. Default: 5 s.
     pub load_timeout: Duration,
-    /// How long a lookup waits for another node's load before it loads too. Default: 2 s.
+    /// How long a lookup waits for another node's load before it loads too, and at most half of its time. Default: 2 s.
     pub wait_for_load: Duration,
     /// How long an entry that was loaded without a right may answer from L1, from the start of its load. Default: 1 s.
     pub brief_for: Duration,
@@ -40,6 +40,8 @@ pub struct Settings {
     pub refresh_retry_after: Duration,
     /// Most bytes of a row in L2, before compression. Default: 1 MiB.
     pub max_payload_bytes: usize,
+    /// Most bytes that one lookup stores in L2 at once; what is beyond is answered and not stored. Default: 16 MiB.
+    pub max_fill_bytes: usize,
     /// Rows from this size on are compressed in L2, in bytes; needs the feature `lz4`. Default: `None`.
     pub compress_from_bytes: Option<usize>,
 }
@@ -59,6 +61,7 @@ impl Default for Settings {
             refreshes_in_flight: 64,
             refresh_retry_after: Duration::from_secs(1),
             max_payload_bytes: 1 << 20,
+            max_fill_bytes: 16 << 20,
             compress_from_bytes: None,
         }
     }
@@ -90,6 +93,7 @@ impl Settings {
             refreshes_in_flight,
             refresh_retry_after,
             max_payload_bytes,
+            max_fill_bytes,
             compress_from_bytes,
         } = self;
         let counts = [
@@ -98,6 +102,7 @@ impl Settings {
             ("max_key_bytes", *max_key_bytes, 64 << 10),
             ("refreshes_in_flight", *refreshes_in_flight, 100_000),
             ("max_payload_bytes", *max_payload_bytes, 512 << 20),
+            ("max_fill_bytes", *max_fill_bytes, 512 << 20),
         ];
         for (name, value, most) in counts {
             if value == 0 || value > most {
@@ -122,6 +127,11 @@ impl Settings {
         if l2_timeout > lookup_timeout {
             return Err(Error::invalid(format!(
                 "l2_timeout ({l2_timeout:?}) is longer than lookup_timeout ({lookup_timeout:?}): lower it, or a slow L2 takes all of a lookup's time"
+            )));
+        }
+        if wait_for_load >= lookup_timeout {
+            return Err(Error::invalid(format!(
+                "wait_for_load ({wait_for_load:?}) is not shorter than lookup_timeout ({lookup_timeout:?}): lower it, or no time is left to load"
             )));
         }
         if *floor_life <= self.right_life() {

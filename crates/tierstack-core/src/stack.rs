@@ -32,15 +32,14 @@ pub(crate) async fn ask<K, V, S: Inner<K, V>>(
     mut inner: S,
     lookup: Lookup<K>,
 ) -> Result<Answers<K, V>, Error> {
-    let failed = |error: BoxError| {
-        Error::from_box(
-            error,
-            ErrorKind::Overloaded,
-            "a service in the stack failed: see the source of this error",
-        )
-    };
-    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(|error| failed(error.into()))?;
-    inner.call(lookup).await.map_err(|error| failed(error.into()))
+    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(failed)?;
+    inner.call(lookup).await.map_err(failed)
+}
+
+/// The error of a lookup that a service in the stack failed with `error`; one of ours is taken as it is.
+pub(crate) fn failed(error: impl Into<BoxError>) -> Error {
+    let text = "a service in the stack failed: see the source of this error";
+    Error::from_box(error.into(), ErrorKind::Overloaded, text)
 }
 
 trait Erased<K, V>: Send + Sync {
@@ -60,17 +59,16 @@ where
         match inner.poll_ready(&mut cx) {
             Poll::Ready(Ok(())) => {
                 let answers = inner.call(lookup);
-                Box::pin(async move {
-                    let answers = answers.await;
-                    answers.map_err(|error| Error::from_box(error.into(), ErrorKind::Overloaded, FAILED))
-                })
+                Box::pin(async move { answers.await.map_err(failed) })
             }
-            _ => Box::pin(ask(inner, lookup)),
+            Poll::Ready(Err(error)) => {
+                let error = failed(error);
+                Box::pin(async move { Err(error) })
+            }
+            Poll::Pending => Box::pin(ask(inner, lookup)),
         }
     }
 }
-
-const FAILED: &str = "a service in the stack failed: see the source of this error";
 
 /// Any stack of services over the same keys and rows, its type forgotten: nameable in an application's state. Cloning it
 /// counts one reference up.

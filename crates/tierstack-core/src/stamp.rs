@@ -1,7 +1,6 @@
 //! Stamps and marks: what a load has seen, and what a fill must have seen.
 //!
-//! Their text form is fixed-width lower-case hex, so that a script in Redis (whose numbers are doubles) compares them as
-//! strings.
+//! Their text form is fixed-width lower-case hex, so that a script in Redis, whose numbers are doubles, loses no digit.
 
 use smallvec::SmallVec;
 

@@ -69,7 +69,7 @@ impl Leased {
 /// Token and marks of the record at a key: what a derived entry that rests on it notes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ground {
-    /// Its token; `Token::NONE` if it bears none that this release can read.
+    /// Its token; `None` if it bears none that this release can read.
     pub token: Option<Token>,
     /// Its marks.
     pub marks: Marks,

@@ -189,8 +189,9 @@ async fn a_huge_key_is_refused_and_costs_the_others_nothing() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("max_key_bytes") && error.to_string().len() < 200, "{error}");
     }
-    assert_eq!(things.invalidate([&huge]).await.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!((loads.lock().unwrap().len(), things.stats().l2_requests), (0, 0), "no tier was asked");
+    assert_eq!(things.invalidate([&huge]).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(things.stats().l2_requests, 1, "lists may hold it, and are invalidated");
     let asked = ["a", &huge, "b", "a"].map(str::to_owned);
     let outcomes = things.objects_by_pks(&asked).await.unwrap_err().into_outcomes();
     let found: Vec<_> =

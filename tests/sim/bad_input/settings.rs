@@ -48,6 +48,9 @@ const WRONG_SETTINGS: &[Wrong<Settings>] = &[
     (|s| s.refreshes_in_flight = usize::MAX, &["refreshes_in_flight", "set it"]),
     (|s| s.max_payload_bytes = 0, &["max_payload_bytes is 0", "set it"]),
     (|s| s.max_payload_bytes = 1 << 32, &["max_payload_bytes", "set it"]),
+    (|s| s.max_fill_bytes = 0, &["max_fill_bytes is 0", "set it"]),
+    (|s| s.max_fill_bytes = 1 << 32, &["max_fill_bytes", "set it"]),
+    (|s| s.wait_for_load = Duration::from_secs(10), &["wait_for_load (10s)", "lookup_timeout", "lower it"]),
     (|s| s.lookup_timeout = ZERO, &["lookup_timeout is 0ns", "set it"]),
     (|s| s.lookup_timeout = DAY, &["lookup_timeout", "set it"]),
     (|s| s.l2_timeout = ZERO, &["l2_timeout is 0ns", "set it"]),
@@ -138,8 +141,8 @@ fn a_wrong_l1_is_told() {
     }
     build(Settings::default(), Freshness::default(), L1::weighed(u64::MAX, |_| 1)).unwrap();
     let shop = Shop::new(0);
-    let lists = shop.node().cache().l1(L1::capacity(1)).l1_lists(0).origin(shop.repository.films()).build();
-    says(lists.unwrap_err(), &["L1's capacity is 0"]);
+    let lists = shop.node().cache().l1(L1::capacity(1)).l1_listed_pks(0).origin(shop.repository.films());
+    lists.build().expect("no L1 for lists is no fault");
 }
 
 /// A namespace's name begins every key.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tests::{Film, film};
 use tierstack_core::{Cache, Freshness, L1, Level, Lookup};
 
-use crate::shop::{Shop, look};
+use crate::shop::{Shop, look, settle};
 
 async fn source(films: &Cache<Film>, lookup: Lookup<i32>) -> Option<Level> {
     look(films, lookup).await.unwrap().map(|answer| answer.source)
@@ -176,4 +176,25 @@ async fn a_step_of_l2s_clock_makes_nothing_live_longer() {
         assert!(loaded_at > 800, "{steps:?}");
         assert!(loads < 12, "{steps:?}: nor does it load all the time, {loads} loads");
     }
+}
+
+/// L1's life counts from before L2 was asked: a slow key of the same batch must not prolong what was read before it.
+#[tokio::test(start_paused = true)]
+async fn a_life_in_l1_begins_when_l2_is_asked() {
+    let shop = Shop::new(2);
+    let (writer, films) = (shop.films(), shop.films());
+    writer.get(1).await.unwrap();
+    shop.repository.set_delay(Duration::from_secs(4));
+    let batch = tokio::spawn({
+        let films = films.clone();
+        async move { films.objects_by_pks([1, 2]).await }
+    });
+    settle().await;
+    shop.repository.put(Film { version: 1, ..film(1) });
+    writer.invalidate([1]).await.unwrap();
+    batch.await.unwrap().unwrap();
+    shop.repository.set_delay(Duration::ZERO);
+    // Four of its five seconds went into the load of film 2.
+    shop.manual.advance(Duration::from_millis(1_500));
+    assert_eq!(films.get(1).await.unwrap().unwrap().version, 1);
 }

@@ -125,6 +125,7 @@ async fn a_deadline_bounds_every_wait() {
 async fn a_lookup_without_a_deadline_has_the_settings() {
     let mut shop = Shop::new(1);
     shop.settings.lookup_timeout = Duration::from_millis(700);
+    shop.settings.wait_for_load = Duration::from_millis(300);
     let films = shop.films();
     shop.repository.set_delay(Duration::from_secs(3));
     let began = tokio::time::Instant::now();

@@ -103,7 +103,7 @@ async fn refreshes_are_bounded_and_the_rest_is_counted() {
     assert_eq!(version(&films, 1).await, 0, "one under way is not begun again");
     assert_eq!(films.stats().refreshes_skipped, 8, "nor skipped");
     shop.repository.release_loads();
-    films.namespace().shutdown().await;
+    settle().await;
     assert_eq!(shop.repository.loaded().last().unwrap(), &[1, 2, 3]);
     films.objects_by_pks(1..=10).await.unwrap();
     films.namespace().shutdown().await;
@@ -181,4 +181,66 @@ async fn shutdown_waits_for_refreshes() {
     assert_eq!(shop.tier.bytes(text.as_bytes()), held);
     assert_eq!(version(&films, 1).await, 1);
     films.namespace().shutdown().await;
+}
+
+/// A key that another node is renewing is left alone for a while: stale hits don't ask L2 about it again and again.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_left_to_another_node_is_not_tried_again_at_once() {
+    let shop = Shop::new(1);
+    let (holder, films) = (shop.films(), shop.films());
+    films.get(1).await.unwrap();
+    shop.pass_s(301);
+    shop.repository.hold_loads();
+    holder.get(1).await.unwrap();
+    while shop.repository.loads() < 2 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..50 {
+        assert!(films.get(1).await.unwrap().is_some());
+        settle().await;
+    }
+    assert_eq!((films.stats().refreshes, films.stats().refreshes_failed), (1, 0));
+    shop.repository.release_loads();
+}
+
+/// Keys whose refresh failed hold no place of those that may run.
+#[tokio::test(start_paused = true)]
+async fn failed_refreshes_take_no_place_of_others() {
+    let mut shop = Shop::new(4);
+    shop.settings.refreshes_in_flight = 2;
+    let films = shop.films();
+    films.objects_by_pks(1..=4).await.unwrap();
+    shop.pass_s(301);
+    shop.repository.set_failing(true);
+    films.objects_by_pks([1, 2]).await.unwrap();
+    settle().await;
+    assert_eq!(films.stats().refreshes_failed, 2);
+    shop.repository.set_failing(false);
+    films.objects_by_pks([3, 4]).await.unwrap();
+    settle().await;
+    assert_eq!((films.stats().refreshes, films.stats().refreshes_skipped), (4, 0));
+}
+
+/// A shutdown waits for a refresh whose cache is gone already, and starts no other.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_the_refresh_of_a_dropped_cache() {
+    let shop = Shop::new(1);
+    let node = shop.node();
+    let (films, other) = (shop.films_of(&node), shop.films());
+    films.get(1).await.unwrap();
+    shop.pass_s(301);
+    shop.repository.set_delay(Duration::from_secs(1));
+    films.get(1).await.unwrap();
+    drop(films);
+    node.shutdown().await;
+    let record = shop.tier.bytes(b"shop:film:film_id=1");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(shop.tier.bytes(b"shop:film:film_id=1"), record, "nothing is written after a shutdown");
+    assert_eq!(
+        look(&other, Lookup::one(1)).await.unwrap().unwrap().source,
+        Level::L2,
+        "it was renewed before"
+    );
+    let films = shop.films_of(&node);
+    films.get(1).await.unwrap();
 }

@@ -269,7 +269,7 @@ async fn revalidate_refreshes_through_whatever_is_below() {
     assert_eq!((answer.age, answer.source), (Age::Stale, Level::L2));
     assert!(matches!(answer.entry, Entry::Present(_)));
     settle().await;
-    node.refreshes.none().await;
+    node.refreshes.shutdown().await;
     assert_eq!(calls.load(Ordering::SeqCst), 2);
     let fresh = stack.ask(Lookup::one(1).accept(Accept::Fresh)).await.unwrap();
     assert_eq!(fresh.into_iter().next().unwrap().1.unwrap().unwrap().source, Level::L1);

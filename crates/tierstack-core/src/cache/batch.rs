@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use smallvec::SmallVec;
 
 use super::{Cache, Event, Half, row};
-use crate::{Answers, Entity, Error, IntoKey, Key, Lookup};
+use crate::{Answers, Entity, Error, IntoKey, Key, Lookup, Moment, Terms};
 
 /// At least one key of a batch failed. It carries what became of all of them.
 pub struct BatchError<V> {
@@ -70,11 +70,23 @@ impl<E: Entity> Cache<E> {
     /// The rows with those keys: one per key asked, in that order, a duplicate as often as it was asked (the same
     /// `Arc`), `None` where the origin has no row.
     ///
-    /// What L1 lacks costs one request to L2, and what L2 lacks one load, for each `max_batch` keys.
+    /// What L1 lacks costs one read of L2; what L2 lacks a lease, one load and a fill. So for each `max_batch` keys.
     ///
     /// # Errors
     /// [`BatchError`] if any key failed, with the outcomes of all.
     pub async fn objects_by_pks<I>(&self, pks: I) -> Result<Vec<Option<Arc<E>>>, BatchError<E>>
+    where
+        I: IntoIterator<Item: IntoKey<E::Pk>>,
+    {
+        self.objects(pks, None).await
+    }
+
+    /// The same by a deadline, if there is one already.
+    pub(super) async fn objects<I>(
+        &self,
+        pks: I,
+        deadline: Option<Moment>,
+    ) -> Result<Vec<Option<Arc<E>>>, BatchError<E>>
     where
         I: IntoIterator<Item: IntoKey<E::Pk>>,
     {
@@ -100,7 +112,7 @@ impl<E: Entity> Cache<E> {
             return Ok(rows);
         }
         // Boxed, so that the future of a batch of hits is small.
-        Box::pin(self.fill_holes(rows, holes, missing.keys)).await
+        Box::pin(self.fill_holes(rows, holes, missing.keys, deadline)).await
     }
 
     async fn fill_holes(
@@ -108,9 +120,10 @@ impl<E: Entity> Cache<E> {
         mut rows: Vec<Option<Arc<E>>>,
         holes: Vec<(usize, usize)>,
         missing: SmallVec<[E::Pk; 1]>,
+        deadline: Option<Moment>,
     ) -> Result<Vec<Option<Arc<E>>>, BatchError<E>> {
         let count = missing.len();
-        let lookup = Lookup::distinct(missing, crate::Terms::default());
+        let lookup = Lookup::distinct(missing, Terms { deadline, ..Terms::default() });
         let found: Vec<Result<Option<Arc<E>>, Error>> = match self.lookup(lookup).await {
             Ok(answers) => answers.into_iter().map(|(_, outcome)| row(outcome)).collect(),
             Err(error) => vec![Err(error); count],
@@ -142,6 +155,11 @@ impl<E: Entity> Cache<E> {
         Ok(self.objects_by_pks(pks).await?.into_iter().flatten().collect())
     }
 
+    /// By when a lookup that begins now is due, if it doesn't say.
+    pub(super) fn deadline(&self) -> Moment {
+        self.0.clock.coarse().plus(self.0.settings.lookup_timeout)
+    }
+
     /// Asks one of the stacks, in parts of at most `max_batch` keys, a few at a time.
     pub(super) async fn ask<K: Key, V: Send + Sync + 'static>(
         &self,
@@ -149,8 +167,7 @@ impl<E: Entity> Cache<E> {
         mut lookup: Lookup<K>,
     ) -> Result<Answers<K, V>, Error> {
         let settings = &self.0.settings;
-        let timeout = settings.lookup_timeout;
-        lookup.terms.deadline.get_or_insert_with(|| self.0.clock.coarse().plus(timeout));
+        lookup.terms.deadline.get_or_insert_with(|| self.deadline());
         let terms = lookup.terms;
         if lookup.keys().len() == 1 && self.0.format.admit(&lookup.keys()[0]).is_ok() {
             return half.stack.ask(lookup).await;

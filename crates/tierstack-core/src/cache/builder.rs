@@ -12,6 +12,7 @@ use crate::counters::Counters;
 use crate::l1::{L1, L1Layer};
 use crate::l2::{L2Layer, L2Options};
 use crate::loader::Loader;
+use crate::namespace::Drain;
 use crate::origin::{Origin, OriginLayer, OriginOptions};
 use crate::revalidate::{Refreshes, RevalidateLayer};
 use crate::{Entity, Error, Freshness, Key, KeyFormat, Namespace, Schema, Settings, Stack, WireKey};
@@ -27,15 +28,15 @@ pub struct CacheBuilder<E: Entity> {
     settings: Settings,
 }
 
-/// How many lists and secondary keys L1 holds, unless said otherwise.
-const DEFAULT_LISTS: u64 = 10_000;
+/// How many primary keys L1 holds in lists, unless said otherwise.
+const DEFAULT_LISTED: u64 = 1_000_000;
 
 impl<E: Entity> CacheBuilder<E> {
     pub(crate) fn new(namespace: Namespace) -> Self {
         CacheBuilder {
             namespace,
             l1: None,
-            lists: DEFAULT_LISTS,
+            lists: DEFAULT_LISTED,
             origin: None,
             freshness: Freshness::default(),
             settings: Settings::default(),
@@ -48,9 +49,10 @@ impl<E: Entity> CacheBuilder<E> {
         self
     }
 
-    /// Sets how many lists and secondary keys L1 holds besides the rows. Default: 10,000.
-    pub fn l1_lists(mut self, lists: u64) -> Self {
-        self.lists = lists;
+    /// Sets how many primary keys L1 holds in lists, besides the rows; an empty list and a secondary key count as one. 0:
+    /// lists are looked up in L2. Default: 1,000,000.
+    pub fn l1_listed_pks(mut self, pks: u64) -> Self {
+        self.lists = pks;
         self
     }
 
@@ -97,13 +99,13 @@ impl<E: Entity> CacheBuilder<E> {
         let rows = Of { schema: schema.fingerprint("row"), format: &format };
         let objects_rest_on = schema.projection.is_some().then(|| depends_on.clone());
         let objects = parts.compose(&rows, l1.as_ref(), objects_rest_on, origin.rows)?;
-        let index_l1 = l1.as_ref().map(|l1| l1.for_lists(lists));
+        let index_l1 = l1.as_ref().filter(|_| lists > 0).map(|l1| l1.for_lists(lists));
         let lists = Of { schema: schema.fingerprint("list"), format: &format };
         let index = origin
             .index
             .map(|index| parts.compose(&lists, index_l1.as_ref(), Some(depends_on.clone()), index))
             .transpose()?;
-        let table = schema.table.clone();
+        let entity = schema.entity();
         let parts = Arc::new(Parts {
             namespace: namespace.clone(),
             schema,
@@ -116,7 +118,7 @@ impl<E: Entity> CacheBuilder<E> {
             objects,
             index,
         });
-        namespace.enter(&table, &parts)?;
+        namespace.enter(&entity, &parts)?;
         Ok(Cache(parts))
     }
 }
@@ -159,7 +161,7 @@ impl Stacks<'_> {
             clock: clock.clone(),
             random: random.clone(),
             counters: Arc::clone(&counters),
-        })
+        })?
         .over(loader);
         let below = match &shared.tier {
             None => Stack::new(origin),
@@ -174,7 +176,7 @@ impl Stacks<'_> {
                     clock,
                     random,
                     counters,
-                })
+                })?
                 .layer(origin),
             ),
         };
@@ -183,7 +185,9 @@ impl Stacks<'_> {
             None => Stack::new(revalidate.layer(below)),
             Some(store) => Stack::new(revalidate.layer(L1Layer::new(Arc::clone(store)).layer(below))),
         };
-        Ok(Half { stack, store, refreshes })
+        let drain: Arc<dyn Drain> = Arc::clone(&refreshes) as Arc<dyn Drain>;
+        self.namespace.enter_drain(Arc::downgrade(&drain));
+        Ok(Half { stack, store })
     }
 }
 

@@ -1,8 +1,9 @@
 //! An invalidation's way: the shared tier, then this node, then the acknowledgement.
 
+use std::borrow::Cow;
+
 use super::{Cache, Event, Parts};
 use crate::namespace::Local;
-use crate::tier::BoxFuture;
 use crate::{Entity, Error, ErrorKind, IntoKey, Invalidate, WireKey};
 
 impl<E: Entity> Cache<E> {
@@ -13,9 +14,9 @@ impl<E: Entity> Cache<E> {
     /// nodes' L1 follow within their own life.
     ///
     /// # Errors
-    /// [`Undelivered`](ErrorKind::Undelivered) if the shared tier could not be told: this node has forgotten the rows,
-    /// others may answer them until their lives end. Repeat it. [`Invalid`](ErrorKind::Invalid) for a key over the
-    /// limit, which no tier holds; the others are invalidated.
+    /// [`Undelivered`](ErrorKind::Undelivered) if the shared tier could not be told: L1 of this node has forgotten the
+    /// rows, and any node may answer them from L2 until their lives end. Repeat it. [`Invalid`](ErrorKind::Invalid) for a
+    /// key over the limit, whose row no tier holds; the others are invalidated, and so are lists.
     ///
     /// # Cancel safety
     /// If it is dropped, it may or may not have taken effect: repeat it.
@@ -36,14 +37,14 @@ impl<E: Entity> Cache<E> {
                 Err(error) => refused = Some(error),
             }
         }
-        if wires.is_empty() {
-            return refused.map_or(Ok(()), Err);
+        if pks.is_empty() {
+            return Ok(());
         }
         parts.counters.add(Event::Invalidation, wires.len());
         let delivered = parts.tell_tier(&wires).await;
         // After the tier: what is read there from now on is not older than the write.
         let rows: Vec<&str> = wires.iter().map(WireKey::as_str).collect();
-        parts.namespace.invalidate_locally(&parts.schema.table, &rows);
+        parts.namespace.invalidate_locally(&parts.schema.entity(), &rows);
         delivered.and(refused.map_or(Ok(()), Err))
     }
 }
@@ -54,7 +55,9 @@ impl<E: Entity> Parts<E> {
         let Some(tier) = &shared.tier else { return Ok(()) };
         let mut failure = None;
         let mut undelivered = 0;
-        for part in rows.chunks(self.settings.max_batch) {
+        // Lists alone are told of, if every key was over the limit.
+        let parts = rows.chunks(self.settings.max_batch).chain(rows.is_empty().then_some(rows));
+        for part in parts {
             let keys = part.iter().chain([&self.depends_on]);
             let asks: Vec<Invalidate> = keys
                 .map(|key| Invalidate::finished(key.clone(), shared.random.token(), self.settings.floor_life))
@@ -82,7 +85,7 @@ impl<E: Entity> Parts<E> {
             Some(cause) => Err(Error::with_source(
                 ErrorKind::Undelivered,
                 format!(
-                    "{undelivered} invalidations did not reach L2: other nodes may answer old rows, repeat it"
+                    "{undelivered} invalidations did not reach L2: old rows may be answered from there, repeat it"
                 ),
                 cause,
             )),
@@ -110,12 +113,7 @@ impl<E: Entity> Local for Parts<E> {
         }
     }
 
-    fn drained(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            self.objects.refreshes.none().await;
-            if let Some(index) = &self.index {
-                index.refreshes.none().await;
-            }
-        })
+    fn pk_columns(&self) -> &[Cow<'static, str>] {
+        &self.schema.pk
     }
 }

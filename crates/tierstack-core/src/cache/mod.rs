@@ -13,7 +13,6 @@ pub use builder::CacheBuilder;
 
 use crate::counters::{Counters, Event};
 use crate::l1::Store;
-use crate::revalidate::Refreshes;
 use crate::tier::BoxFuture;
 use crate::{
     Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, KeyFormat, Lookup, Namespace, Outcome, RowKey,
@@ -53,7 +52,6 @@ struct Parts<E: Entity> {
 struct Half<K, V> {
     stack: Stack<K, V>,
     store: Option<Arc<Store<K, V>>>,
-    refreshes: Arc<Refreshes<K>>,
 }
 
 impl<E: Entity> Cache<E> {

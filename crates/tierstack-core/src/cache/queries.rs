@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{BatchError, Cache, Half};
 use crate::query::{Mode, Params};
-use crate::{Answers, Bound, Entity, Entry, Error, ErrorKind, Lookup, Query};
+use crate::{Answers, Bound, Entity, Entry, Error, ErrorKind, Lookup, Moment, Query};
 
 impl<E: Entity> Cache<E> {
     /// The rows of a list, in its order. A row that is gone since the list was cached is left out.
@@ -19,8 +19,10 @@ impl<E: Entity> Cache<E> {
     /// [`Invalid`](ErrorKind::Invalid) if the query was declared with `one()` or the origin answers no queries; else
     /// those of [`get`](Self::get).
     pub async fn list(&self, query: &Bound<E>) -> Result<Vec<Arc<E>>, Error> {
-        let pks = self.pks(query).await?;
-        Ok(self.present_by_pks(pks.iter()).await?)
+        let deadline = self.deadline();
+        let pks = self.pks_by(query, deadline).await?;
+        let rows = self.objects(pks.iter(), Some(deadline)).await?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     /// The primary keys of a list, in its order.
@@ -28,8 +30,12 @@ impl<E: Entity> Cache<E> {
     /// # Errors
     /// As [`list`](Self::list).
     pub async fn pks(&self, query: &Bound<E>) -> Result<Arc<Vec<E::Pk>>, Error> {
+        self.pks_by(query, self.deadline()).await
+    }
+
+    async fn pks_by(&self, query: &Bound<E>, deadline: Moment) -> Result<Arc<Vec<E::Pk>>, Error> {
         self.is_declared_as(query, Mode::List)?;
-        let mut found = self.find(std::slice::from_ref(query)).await?;
+        let mut found = self.find(std::slice::from_ref(query), deadline).await?;
         found.pop().map_or_else(|| Ok(Arc::default()), |found| Ok(found?.unwrap_or_default()))
     }
 
@@ -64,7 +70,7 @@ impl<E: Entity> Cache<E> {
     }
 
     /// The rows with those values of a secondary key (a query declared with `one()` and one parameter): one per value, in
-    /// order, duplicates kept, `None` where there is none. Costs one request to L2 and one load for all that L1 lacks,
+    /// order, duplicates kept, `None` where there is none. Costs one read of L2 and one load for all that L1 lacks,
     /// and as much again for the rows.
     ///
     /// # Errors
@@ -87,8 +93,12 @@ impl<E: Entity> Cache<E> {
     }
 
     /// Primary keys of each query, in order; `None` where a `one()` query found no row.
-    async fn find(&self, queries: &[Bound<E>]) -> Result<Vec<Result<Option<Arc<Vec<E::Pk>>>, Error>>, Error> {
-        let answers = self.lookup_queries(Lookup::batch(queries.iter().cloned())).await?;
+    async fn find(
+        &self,
+        queries: &[Bound<E>],
+        deadline: Moment,
+    ) -> Result<Vec<Result<Option<Arc<Vec<E::Pk>>>, Error>>, Error> {
+        let answers = self.lookup_queries(Lookup::batch(queries.iter().cloned()).deadline(deadline)).await?;
         let found: std::collections::HashMap<_, _> = answers.into_iter().collect();
         let one = |query| match found.get(query) {
             Some(Ok(Some(answer))) => Ok(match &answer.entry {
@@ -103,13 +113,15 @@ impl<E: Entity> Cache<E> {
 
     /// The row of each query, by its primary key.
     async fn hydrate(&self, queries: &[Bound<E>]) -> Result<Vec<Option<Arc<E>>>, BatchError<E>> {
-        let found = self.find(queries).await.map_err(|error| BatchError::of_all(error, queries.len()))?;
+        let deadline = self.deadline();
+        let found =
+            self.find(queries, deadline).await.map_err(|error| BatchError::of_all(error, queries.len()))?;
         let pks: Vec<Result<Option<E::Pk>, Error>> = found
             .into_iter()
             .map(|found| found.map(|pks| pks.and_then(|pks| pks.first().cloned())))
             .collect();
         let wanted: SmallVec<[E::Pk; 1]> = pks.iter().flatten().flatten().cloned().collect();
-        let mut rows = match self.objects_by_pks(wanted).await {
+        let mut rows = match self.objects(wanted, Some(deadline)).await {
             Ok(rows) => rows.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
             Err(failed) => failed.into_outcomes().into_iter(),
         };

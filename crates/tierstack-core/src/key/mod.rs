@@ -17,7 +17,7 @@ mod value;
 
 pub use format::{KeyFormat, WireKey};
 pub use part::{KeyPart, KeyText};
-pub(crate) use part::{escaped, shown};
+pub(crate) use part::{escaped, sealed, shown};
 pub use value::Value;
 
 use std::fmt::Debug;

@@ -16,8 +16,15 @@ use uuid::Uuid;
 use super::Value;
 use crate::Error;
 
+/// The types of values are closed: that no two texts are equal rests on all of them.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+    /// A type whose text is never that of null.
+    pub trait NotNull {}
+}
+
 /// A value that can stand in a key. Floating point numbers can't: `NaN` and `-0.0` have no canonical text.
-pub trait KeyPart: Sized + Send + Sync + 'static {
+pub trait KeyPart: sealed::Sealed + Sized + Send + Sync + 'static {
     /// Appends its text.
     fn write(&self, out: &mut Vec<u8>);
     /// Reads it back from exactly that text.
@@ -171,7 +178,17 @@ impl KeyPart for Uuid {
     }
 }
 
-impl<P: KeyPart> KeyPart for Option<P> {
+macro_rules! plain {
+    ($($part:ty),*) => {$(
+        impl sealed::Sealed for $part {}
+        impl sealed::NotNull for $part {}
+    )*};
+}
+plain!(i16, i32, i64, u16, u32, u64, bool, String, Uuid);
+
+impl<P: KeyPart + sealed::NotNull> sealed::Sealed for Option<P> {}
+
+impl<P: KeyPart + sealed::NotNull> KeyPart for Option<P> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             None => out.extend_from_slice(b"!n"),

@@ -55,9 +55,10 @@ impl<V> L1<V> {
         self
     }
 
-    /// The same for the lists of an entity: so many, and counted.
-    pub(crate) fn for_lists<L>(&self, lists: u64) -> L1<L> {
-        L1 { capacity: lists, weigh: None, eviction: self.eviction, life: self.life }
+    /// The same for the lists of an entity: so many primary keys in all.
+    pub(crate) fn for_lists<K: Send + Sync + 'static>(&self, pks: u64) -> L1<Vec<K>> {
+        let weigh = |list: &Vec<K>| u32::try_from(list.len()).unwrap_or(u32::MAX);
+        L1 { eviction: self.eviction, life: self.life, ..L1::weighed(pks, weigh) }
     }
 
     /// The store, over an L2 or not.

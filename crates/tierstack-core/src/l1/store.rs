@@ -52,6 +52,8 @@ pub struct Reservation {
     stripe: u32,
     generation: u32,
     epoch: u64,
+    /// When it was taken: the entry's life in L1 is counted from here, as what is found below may be that old.
+    at: Moment,
 }
 
 /// Decoded entries in memory, by typed key.
@@ -137,7 +139,7 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
         let generation = self.generation.load(Ordering::Acquire);
         let stripe = self.stripe_of(key);
         let epoch = self.stripes[stripe].epoch.load(Ordering::Acquire);
-        Reservation { stripe: stripe as u32, generation, epoch }
+        Reservation { stripe: stripe as u32, generation, epoch, at: self.clock.coarse() }
     }
 
     /// Keeps what was found below, if nothing invalidated the key since it was reserved; whether it did.
@@ -147,7 +149,7 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
     pub fn publish(&self, key: &K, reservation: Reservation, answer: &Answer<V>) -> bool {
         let end = match answer.keep {
             Keep::Nothing => return false,
-            Keep::Life => self.life.map_or(Moment::NEVER, |life| self.clock.coarse().plus(life)),
+            Keep::Life => self.life.map_or(Moment::NEVER, |life| reservation.at.plus(life)),
             Keep::BriefSince(began) => began.plus(self.brief_for),
         };
         let held = Held {

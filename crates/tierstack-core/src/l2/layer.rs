@@ -8,6 +8,7 @@ use tower_layer::Layer;
 
 use super::options::L2Options;
 use super::service::L2Service;
+use crate::Error;
 
 /// Answers lookups from a shared tier, and fills it with what is found below, under the protocol's rights.
 pub struct L2Layer<K, V> {
@@ -17,9 +18,13 @@ pub struct L2Layer<K, V> {
 
 impl<K, V> L2Layer<K, V> {
     /// A layer over a tier.
-    #[must_use]
-    pub fn new(options: L2Options) -> Self {
-        L2Layer { options: Arc::new(options), types: PhantomData }
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if lives, limits or times can't be, with what to change.
+    pub fn new(options: L2Options) -> Result<Self, Error> {
+        options.settings.check()?;
+        options.freshness.check()?;
+        Ok(L2Layer { options: Arc::new(options), types: PhantomData })
     }
 }
 

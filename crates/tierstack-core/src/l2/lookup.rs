@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
 use super::options::L2Options;
-use super::requests::{Judge, Sync, ground_of, send};
+use super::requests::{Judge, TierSync, ground_of, send};
 use crate::counters::Event;
 use crate::record::ToWrite;
 use crate::stack::{Inner, ask};
@@ -41,8 +41,9 @@ struct Look<'a, K, V> {
 }
 
 /// What a round of leases decided.
-#[derive(Default)]
 struct Round {
+    /// The right that was granted; also the token of every floor that this round's leases made.
+    right: Token,
     /// May be loaded and filled.
     granted: Vec<Open>,
     /// May be loaded; nobody may fill it now.
@@ -50,15 +51,29 @@ struct Round {
     /// Someone else is loading it.
     waiting: Vec<Open>,
     /// When the last lease was asked, and the tier's clock then.
-    sync: Option<Sync>,
+    sync: Option<TierSync>,
     /// What derived entries of this round rest on, read before the load.
     ground: Option<Ground>,
+}
+
+impl Round {
+    /// A round without rights.
+    fn barred(barred: Vec<Open>) -> Self {
+        Round {
+            right: Token::NONE,
+            granted: Vec::new(),
+            barred,
+            waiting: Vec::new(),
+            sync: None,
+            ground: None,
+        }
+    }
 }
 
 pub(super) async fn look<K, V, S>(options: &L2Options, inner: S, lookup: Lookup<K>) -> Answers<K, V>
 where
     K: Key,
-    V: Serialize + DeserializeOwned + Send + std::marker::Sync + 'static,
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
     S: Inner<K, V>,
 {
     let terms = lookup.terms;
@@ -94,7 +109,7 @@ where
 impl<K, V> Look<'_, K, V>
 where
     K: Key,
-    V: Serialize + DeserializeOwned + Send + std::marker::Sync + 'static,
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     fn answer(&mut self, place: usize, answer: Answer<V>) {
         if self.terms.accept.is_told() {
@@ -144,41 +159,45 @@ where
     ) {
         if !reachable {
             let barred = open.into_iter().chain(barred).collect();
-            return self.load(inner, Round { barred, ..Round::default() }, Token::NONE).await;
+            return self.load(inner, Round::barred(barred)).await;
         }
-        let right = self.options.random.token();
-        let mut round = self.lease(open, right).await;
+        let mut round = self.lease(open).await;
         round.barred.extend(barred);
         let mut waiting = std::mem::take(&mut round.waiting);
         if !self.terms.read_l2 {
             // What another is loading may be older than this lookup.
             round.barred.append(&mut waiting);
         }
-        self.load(inner.clone(), round, right).await;
+        self.load(inner.clone(), round).await;
         // A refresh behind a stale answer leaves the key to whoever is loading it.
         if waiting.is_empty() || self.terms.accept == Accept::Renewed {
             return;
         }
         self.options.counters.add(Event::Wait, waiting.len());
         let clock = &self.options.clock;
-        let until = clock.coarse().plus(self.options.settings.wait_for_load);
-        let until = until.min(self.terms.deadline.unwrap_or(Moment::NEVER));
+        // At most half of the lookup's time goes into the wait: the rest is for a load of its own.
+        let now = clock.coarse();
+        let half = self.terms.deadline.map_or(Moment::NEVER, |deadline| now.plus(deadline.since(now) / 2));
+        let until = now.plus(self.options.settings.wait_for_load).min(half);
         while !waiting.is_empty() {
             let (free, outranked) = self.wait(&mut waiting, until).await;
-            let mut round = self.lease(free, right).await;
+            let mut round = self.lease(free).await;
             round.barred.extend(outranked);
             // Taken by yet another node: wait for that one, within the same time.
             waiting.append(&mut round.waiting);
             if clock.coarse() >= until {
                 round.barred.append(&mut waiting);
             }
-            self.load(inner.clone(), round, right).await;
+            self.load(inner.clone(), round).await;
         }
     }
 
     /// Step 2. Asks for rights, and answers what has been filled meanwhile.
-    async fn lease(&mut self, mut open: Vec<Open>, right: Token) -> Round {
-        let mut round = Round::default();
+    async fn lease(&mut self, mut open: Vec<Open>) -> Round {
+        // A right of its own for each round: it is also the token of a floor that the lease makes. With the same one again,
+        // a dependency record that was lost meanwhile would come back under the token that older entries rest on.
+        let right = self.options.random.token();
+        let mut round = Round { right, ..Round::barred(Vec::new()) };
         for _ in 0..MOST_LEASES {
             if open.is_empty() {
                 break;
@@ -200,7 +219,9 @@ where
                 // Of several leases the first was before every load and every read that this round rests on.
                 round.ground = round.ground.take().or(ground);
             }
-            round.sync = Some(sync);
+            if each.iter().any(Result::is_ok) {
+                round.sync = Some(sync);
+            }
             let judge = Judge {
                 options: self.options,
                 sync,
@@ -261,8 +282,8 @@ where
     }
 
     /// Steps 3 and 4.
-    async fn load<S: Inner<K, V>>(&mut self, inner: S, round: Round, right: Token) {
-        let Round { granted, barred, sync, ground, .. } = round;
+    async fn load<S: Inner<K, V>>(&mut self, inner: S, round: Round) {
+        let Round { right, granted, barred, sync, ground, .. } = round;
         if granted.is_empty() && barred.is_empty() {
             return;
         }
@@ -271,11 +292,14 @@ where
         let open: Vec<Open> = granted.into_iter().chain(barred).collect();
         let keys = open.iter().map(|open| self.rows[open.place].0.clone()).collect();
         let began = self.options.clock.coarse();
-        let answers = match ask(inner, Lookup::distinct(keys, self.terms)).await {
-            Ok(answers) if answers.len() == open.len() => answers,
+        let answers = match ask(inner, Lookup::distinct(keys, self.terms_below(rights, began))).await {
+            Ok(answers) if self.are_of(&open, &answers) => answers,
             Ok(answers) => {
-                let text =
-                    format!("a service below L2 answered {} of {} keys: mend it", answers.len(), open.len());
+                let text = format!(
+                    "a service below L2 was asked for {} keys and answered {}, or others: mend it",
+                    open.len(),
+                    answers.len()
+                );
                 self.fail(&open, &Error::new(ErrorKind::Loader, text));
                 return self.give_up(&open[..rights], right).await;
             }
@@ -285,6 +309,7 @@ where
             }
         };
         let stamp = answers.stamp.clone();
+        let mut bytes_left = self.options.settings.max_fill_bytes;
         let mut fills = Vec::with_capacity(rights);
         let mut filling = Vec::with_capacity(rights);
         for (at, ((_, mut outcome), open)) in answers.into_iter().zip(&open).enumerate() {
@@ -295,6 +320,9 @@ where
                 answer.keep = Keep::BriefSince(began);
                 if let (true, Some(sync)) = (at < rights, sync) {
                     record = self.record(answer, &open.wire, sync, began, stamp.as_deref(), ground.as_ref());
+                    // What is beyond the bound gives its right up, and is stored by whoever asks for it next.
+                    record = record.filter(|bytes| bytes.len() <= bytes_left);
+                    bytes_left -= record.as_ref().map_or(0, |bytes| bytes.len());
                 }
             }
             if at < rights {
@@ -317,12 +345,29 @@ where
         }
     }
 
+    /// The terms of the load: of what time is left, a part is kept back in which the rights are used or given up.
+    fn terms_below(&self, rights: usize, now: Moment) -> Terms {
+        let mut terms = self.terms;
+        if let (Some(deadline), 1..) = (terms.deadline, rights) {
+            let left = deadline.since(now);
+            let kept_back = self.options.settings.l2_timeout.min(left / 4);
+            terms.deadline = Some(now.plus(left - kept_back));
+        }
+        terms
+    }
+
+    /// Whether the answers are of the keys that were asked, in their order.
+    fn are_of(&self, open: &[Open], answers: &Answers<K, V>) -> bool {
+        answers.len() == open.len()
+            && answers.iter().zip(open).all(|((key, _), open)| *key == self.rows[open.place].0)
+    }
+
     /// The bytes of an answer; `None` if L2 can't hold it, which is counted.
     fn record(
         &self,
         answer: &Answer<V>,
         key: &WireKey,
-        sync: Sync,
+        sync: TierSync,
         began: Moment,
         stamp: Option<&crate::Stamp>,
         ground: Option<&Ground>,

@@ -13,15 +13,15 @@ use crate::{
     Accept, Answer, Entry, Error, ErrorKind, Ground, Keep, Level, Meta, Moment, Reply, Terms, Token, WireKey,
 };
 
-/// When a reply was asked for on our clock, and given on the tier's: instants are carried over by the difference, which
-/// errs to the early side by the way of the reply.
+/// When a request was sent on our clock, and what the tier's clock was when it replied: instants are carried over by the
+/// difference. Off by the way of the request at most: what is read ends that much early, what is written that much late.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sync {
+pub(super) struct TierSync {
     pub(super) at: Moment,
     pub(super) tier_ms: u64,
 }
 
-impl Sync {
+impl TierSync {
     /// An instant of the tier on our clock.
     pub(super) fn moment(&self, tier_ms: u64) -> Moment {
         let ahead = i128::from(tier_ms) - i128::from(self.tier_ms);
@@ -51,7 +51,7 @@ pub(super) async fn send<T>(
     terms: &Terms,
     count: usize,
     request: impl Future<Output = Reply<T>>,
-) -> (Sync, Vec<Result<T, Error>>) {
+) -> (TierSync, Vec<Result<T, Error>>) {
     options.counters.add(Event::L2Request, 1);
     let at = options.clock.coarse();
     let until = at.plus(options.settings.l2_timeout).min(terms.deadline.unwrap_or(Moment::NEVER));
@@ -63,7 +63,7 @@ pub(super) async fn send<T>(
     }
     let failures = reply.each.iter().filter(|each| each.is_err()).count();
     options.counters.add(Event::L2Failure, failures);
-    (Sync { at, tier_ms: reply.now_ms }, reply.each)
+    (TierSync { at, tier_ms: reply.now_ms }, reply.each)
 }
 
 fn late() -> Error {
@@ -84,7 +84,7 @@ pub(super) fn ground_of(bytes: Option<&Bytes>) -> Option<Ground> {
 /// Judges the bytes found at a key.
 pub(super) struct Judge<'a> {
     pub(super) options: &'a L2Options,
-    pub(super) sync: Sync,
+    pub(super) sync: TierSync,
     pub(super) accept: Accept,
     /// What derived entries rest on, as it was read with them.
     pub(super) ground: Option<Ground>,

@@ -11,7 +11,7 @@ use super::options::OriginOptions;
 use super::service::OriginService;
 use super::sources::ServiceLoader;
 use crate::loader::Loader;
-use crate::{BoxError, Key};
+use crate::{BoxError, Error, Key};
 
 /// Makes a stack's lowest service of a repository: a `Service<Vec<K>, Response = Vec<(K, V)>>`.
 pub struct OriginLayer<K, V> {
@@ -21,9 +21,13 @@ pub struct OriginLayer<K, V> {
 
 impl<K: Key, V: Send + Sync + 'static> OriginLayer<K, V> {
     /// A layer over a repository.
-    #[must_use]
-    pub fn new(options: OriginOptions) -> Self {
-        OriginLayer { options: Arc::new(options), types: PhantomData }
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if lives, limits or times can't be, with what to change.
+    pub fn new(options: OriginOptions) -> Result<Self, Error> {
+        options.settings.check()?;
+        options.freshness.check()?;
+        Ok(OriginLayer { options: Arc::new(options), types: PhantomData })
     }
 
     /// The service over a loader, which need not be a tower service.

@@ -2,10 +2,11 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::key::sealed::Sealed;
 use crate::{Error, KeyPart, Value};
 
 /// A tuple of parameter types; up to six.
-pub trait Params: Sized {
+pub trait Params: Sealed + Sized {
     /// The tuple with one more.
     type Push<T: KeyPart>: Params;
     /// How many there are.
@@ -23,6 +24,8 @@ pub trait Params: Sized {
 #[derive(Debug)]
 pub struct TooMany;
 
+impl Sealed for TooMany {}
+
 impl Params for TooMany {
     type Push<T: KeyPart> = TooMany;
     const COUNT: usize = usize::MAX;
@@ -36,6 +39,8 @@ impl Params for TooMany {
 
 macro_rules! params {
     ($($part:ident . $place:tt),*; $count:literal, $push:ty) => {
+        impl<$($part: KeyPart),*> Sealed for ($($part,)*) {}
+
         impl<$($part: KeyPart),*> Params for ($($part,)*) {
             type Push<Next: KeyPart> = $push;
             const COUNT: usize = $count;

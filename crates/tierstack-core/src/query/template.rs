@@ -92,7 +92,7 @@ impl Template {
     }
 
     pub(super) fn named(self, name: &str, fingerprint: u64) -> Self {
-        Template { head: format!("+{}.{:08x}:", escaped(name), fingerprint >> 32), ..self }
+        Template { head: format!("+{}.{fingerprint:016x}:", escaped(name)), ..self }
     }
 
     pub(super) fn write(&self, values: &[Value], out: &mut KeyWriter<'_>) {

@@ -4,7 +4,8 @@
 //! 2. A refresh is the same lookup that accepts fresh entries only, in a task of its own. A key has one at a time.
 //! 3. At most `refreshes_in_flight` keys are refreshed at once. Above that a stale answer stays as it is, and the next
 //!    lookup tries again.
-//! 4. After a refresh that failed, the key is left alone for `refresh_retry_after`.
+//! 4. After a refresh that failed, or that another node is doing, the key is left alone for `refresh_retry_after`.
+//! 5. A namespace that is shut down starts none.
 
 mod layer;
 mod refreshes;

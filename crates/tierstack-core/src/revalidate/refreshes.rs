@@ -1,25 +1,50 @@
 //! The keys being refreshed: bounded, each once.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use crate::counters::{Counters, Event};
-use crate::{Clock, Key, Settings};
+use crate::namespace::Drain;
+use crate::tier::BoxFuture;
+use crate::{Clock, Key, Moment, Settings};
+
+/// Keys held back after a refresh that brought nothing, as a multiple of those that may run at once. Beyond that, one is
+/// not held back, and the next stale answer tries again.
+const HELD_BACK_PER_RUNNING: usize = 16;
 
 /// What all services of one Revalidate layer share.
 pub struct Refreshes<K> {
-    under_way: Mutex<HashSet<K, foldhash::quality::RandomState>>,
-    /// How many, for those who wait for none.
-    count: watch::Sender<usize>,
+    keys: Mutex<Keys<K>>,
+    /// How many run, for those who wait for none.
+    running: watch::Sender<usize>,
     most: usize,
     retry_after: Duration,
-    pub(super) clock: Clock,
-    pub(super) counters: Arc<Counters>,
+    clock: Clock,
+    counters: Arc<Counters>,
+}
+
+/// The keys that no other refresh may take.
+struct Keys<K> {
+    /// `None` while it runs; else until when it is held back.
+    taken: HashMap<K, Option<Moment>, foldhash::quality::RandomState>,
+    running: usize,
+    closed: bool,
+}
+
+/// How a key's refresh ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The entry is fresh.
+    Renewed,
+    /// Another node is loading it.
+    Left,
+    /// It failed.
+    Failed,
 }
 
 impl<K: Key> Refreshes<K> {
@@ -27,8 +52,8 @@ impl<K: Key> Refreshes<K> {
     #[must_use]
     pub fn new(settings: &Settings, clock: Clock, counters: Arc<Counters>) -> Self {
         Refreshes {
-            under_way: Mutex::default(),
-            count: watch::Sender::new(0),
+            keys: Mutex::new(Keys { taken: HashMap::default(), running: 0, closed: false }),
+            running: watch::Sender::new(0),
             most: settings.refreshes_in_flight,
             retry_after: settings.refresh_retry_after,
             clock,
@@ -36,44 +61,94 @@ impl<K: Key> Refreshes<K> {
         }
     }
 
-    /// Takes those of `keys` that are not being refreshed, as far as the limit allows.
+    fn keys(&self) -> MutexGuard<'_, Keys<K>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes those of `keys` that are neither being refreshed nor held back, as far as the limit allows.
     pub(super) fn begin(self: &Arc<Self>, keys: impl Iterator<Item = K>) -> Option<Begun<K>> {
+        let now = self.clock.coarse();
         let mut begun: SmallVec<[K; 1]> = SmallVec::new();
         let mut skipped = 0;
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut there = self.keys();
+        if there.closed {
+            return None;
+        }
         for key in keys {
-            if under_way.contains(&key) {
-                continue;
+            match there.taken.get(&key) {
+                None => {}
+                Some(Some(until)) if *until <= now => {}
+                Some(_) => continue,
             }
-            if under_way.len() >= self.most {
+            if there.running >= self.most {
                 skipped += 1;
                 continue;
             }
-            under_way.insert(key.clone());
+            there.taken.insert(key.clone(), None);
+            there.running += 1;
             begun.push(key);
         }
-        self.count.send_replace(under_way.len());
-        drop(under_way);
+        let running = there.running;
+        drop(there);
         self.counters.add(Event::RefreshSkipped, skipped);
+        if begun.is_empty() {
+            return None;
+        }
+        self.running.send_replace(running);
         self.counters.add(Event::Refresh, begun.len());
-        (!begun.is_empty()).then(|| Begun { refreshes: Arc::clone(self), keys: begun })
+        Some(Begun { refreshes: Arc::clone(self), keys: begun })
     }
 
-    /// Waits until no key is being refreshed.
+    fn end(&self, keys: &[K], ended: impl Fn(&K) -> Ended) {
+        let now = self.clock.coarse();
+        let mut failed = 0;
+        let mut there = self.keys();
+        there.running -= keys.len();
+        let most_held_back = self.most.saturating_mul(HELD_BACK_PER_RUNNING);
+        for key in keys {
+            let ended = ended(key);
+            failed += usize::from(ended == Ended::Failed);
+            there.taken.remove(key);
+            if ended == Ended::Renewed {
+                continue;
+            }
+            if there.taken.len() - there.running >= most_held_back {
+                there.taken.retain(|_, until| until.is_none_or(|until| until > now));
+            }
+            if there.taken.len() - there.running < most_held_back {
+                there.taken.insert(key.clone(), Some(now.plus(self.retry_after)));
+            }
+        }
+        let running = there.running;
+        drop(there);
+        self.running.send_replace(running);
+        self.counters.add(Event::RefreshFailed, failed);
+    }
+}
+
+impl<K: Key> Refreshes<K> {
+    /// Begins none from now on, and waits until those under way have ended.
     ///
     /// # Cancel safety
-    /// Nothing is lost if it is dropped.
-    pub async fn none(&self) {
-        let mut count = self.count.subscribe();
+    /// Nothing is lost if it is dropped; it can be called again.
+    pub async fn shutdown(&self) {
+        self.keys().closed = true;
+        let mut running = self.running.subscribe();
         // The sender is `self`'s and outlives the wait.
-        let _ = count.wait_for(|count| *count == 0).await;
+        let _ = running.wait_for(|running| *running == 0).await;
+    }
+}
+
+impl<K: Key> Drain for Refreshes<K> {
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.shutdown())
     }
 }
 
 impl<K> fmt::Debug for Refreshes<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refreshes")
-            .field("under_way", &*self.count.borrow())
+            .field("running", &*self.running.borrow())
             .field("most", &self.most)
             .finish()
     }
@@ -90,31 +165,16 @@ impl<K: Key> Begun<K> {
         self.keys.clone()
     }
 
-    /// Keeps only the keys that failed, and holds them for a while.
-    pub(super) async fn failed(mut self, failed: impl Fn(&K) -> bool) {
-        let (kept, done): (SmallVec<[K; 1]>, SmallVec<[K; 1]>) =
-            std::mem::take(&mut self.keys).into_iter().partition(failed);
-        self.refreshes.end(&done);
-        self.keys = kept;
-        if !self.keys.is_empty() {
-            self.refreshes.counters.add(Event::RefreshFailed, self.keys.len());
-            self.refreshes.clock.sleep(self.refreshes.retry_after).await;
-        }
-    }
-}
-
-impl<K: Key> Refreshes<K> {
-    fn end(&self, keys: &[K]) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys {
-            under_way.remove(key);
-        }
-        self.count.send_replace(under_way.len());
+    /// Gives the keys back; those that were not renewed are held back for a while.
+    pub(super) fn ended(mut self, ended: impl Fn(&K) -> Ended) {
+        let keys = std::mem::take(&mut self.keys);
+        self.refreshes.end(&keys, ended);
     }
 }
 
 impl<K: Key> Drop for Begun<K> {
     fn drop(&mut self) {
-        self.refreshes.end(&self.keys);
+        // A panic below, or a runtime that ended: it failed.
+        self.refreshes.end(&self.keys, |_| Ended::Failed);
     }
 }

@@ -1,5 +1,6 @@
 //! The service: passes lookups on, and looks at the age of what comes back.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -9,9 +10,9 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use super::refreshes::{Begun, Refreshes};
-use crate::stack::{Inner, ask};
-use crate::{Accept, Age, Answers, BoxError, Error, ErrorKind, Key, Lookup, Terms};
+use super::refreshes::{Begun, Ended, Refreshes};
+use crate::stack::{Inner, ask, failed};
+use crate::{Accept, Age, Answers, Error, Key, Lookup, Terms};
 
 /// Passes every lookup to its inner service, and refreshes behind the answer what came back stale.
 ///
@@ -94,14 +95,6 @@ impl<K, V, S, F> fmt::Debug for ResponseFuture<K, V, S, F> {
     }
 }
 
-fn failed(error: impl Into<BoxError>) -> Error {
-    Error::from_box(
-        error.into(),
-        ErrorKind::Overloaded,
-        "a service in the stack failed: see the source of this error",
-    )
-}
-
 /// What a refresh needs, should an answer be stale: one reference per lookup.
 struct Behind<K, V, S> {
     refreshes: Arc<Refreshes<K>>,
@@ -125,13 +118,19 @@ impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V> + Sync> Behind<K, V, S> {
 
 async fn run<K: Key, V: Send + Sync + 'static, S: Inner<K, V>>(begun: Begun<K>, inner: S, terms: Terms) {
     let outcome = ask(inner, Lookup::distinct(begun.keys(), terms)).await;
-    let ok: std::collections::HashSet<K> = match outcome {
-        Ok(answers) => {
-            answers.into_iter().filter(|(_, outcome)| outcome.is_ok()).map(|(key, _)| key).collect()
-        }
-        Err(_) => std::collections::HashSet::new(),
-    };
-    begun.failed(|key| !ok.contains(key)).await;
+    let Ok(answers) = outcome else { return begun.ended(|_| Ended::Failed) };
+    let ended: HashMap<K, Ended> = answers
+        .into_iter()
+        .map(|(key, outcome)| {
+            let ended = match outcome {
+                Ok(Some(_)) => Ended::Renewed,
+                Ok(None) => Ended::Left,
+                Err(_) => Ended::Failed,
+            };
+            (key, ended)
+        })
+        .collect();
+    begun.ended(|key| ended.get(key).copied().unwrap_or(Ended::Failed));
 }
 
 fn is_stale<V>(outcome: &crate::Outcome<V>) -> bool {
