@@ -221,7 +221,7 @@ async fn failed_refreshes_take_no_place_of_others() {
     assert_eq!((films.stats().refreshes, films.stats().refreshes_skipped), (4, 0));
 }
 
-/// A shutdown waits for a refresh whose cache is gone already, and starts no other.
+/// A shutdown waits for a refresh whose cache is gone already.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_the_refresh_of_a_dropped_cache() {
     let shop = Shop::new(1);
@@ -241,6 +241,15 @@ async fn a_shutdown_waits_for_the_refresh_of_a_dropped_cache() {
         Level::L2,
         "it was renewed before"
     );
-    let films = shop.films_of(&node);
-    films.get(1).await.unwrap();
+}
+
+/// After a shutdown stale rows are answered still, and nothing is begun behind them.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_lets_no_refresh_begin() {
+    let (shop, films) = stale_shop(1).await;
+    films.namespace().shutdown().await;
+    let loads = shop.repository.loads();
+    assert_eq!(version(&films, 1).await, 0);
+    settle().await;
+    assert_eq!((films.stats().refreshes, shop.repository.loads()), (0, loads));
 }
