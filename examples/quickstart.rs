@@ -57,6 +57,7 @@ async fn main() -> Result<()> {
     a.get(7).await?;
     b.get(7).await?;
     b.get(7).await?;
+    b.cost_of(7).await?;
 
     title("A film that doesn't exist: the absence is a cached fact");
     a.get(4040).await?;
@@ -133,6 +134,15 @@ impl Node {
 
     async fn get(&self, film_id: i32) -> Result<()> {
         self.show(&format!("get({film_id})"), self.films.lookup(Lookup::one(film_id))).await
+    }
+
+    /// What the load of a film cost, which its entry tells on every node.
+    async fn cost_of(&self, film_id: i32) -> Result<()> {
+        let answers = self.films.lookup(Lookup::one(film_id).never_load()).await?;
+        let outcome = answers.into_iter().next().context("one key was asked")?.1;
+        let cost_us = outcome?.context("it is in L1")?.meta.cost_us;
+        println!("        node {} knows what its load cost: {:.1} ms", self.name, f64::from(cost_us) / 1e3);
+        Ok(())
     }
 
     async fn batch(&self, film_ids: &[i32]) -> Result<()> {

@@ -104,8 +104,13 @@ impl<E: PgEntity> Index<E> {
         let (def, values) = (bound.def(), bound.values());
         let sql = self.statements.query(def, Nulls::of(values));
         let bound_values = values.iter().filter(|value| **value != Value::Null);
-        let params: Vec<Param<'_>> =
+        let mut params: Vec<Param<'_>> =
             bound_values.map(|value| Param::One(Bind::Value(value))).chain(fixed(def)).collect();
+        let most: i64 = match def.mode() {
+            Mode::One => 2,
+            Mode::List => def.limit().into(),
+        };
+        params.push(Param::Cast(Box::new(most)));
         let reply = connection.query(&sql, &params).await?;
         let pks = reply.rows.iter().map(|row| self.pk(row, 0)).collect::<Result<Vec<_>, _>>()?;
         Ok(match def.mode() {

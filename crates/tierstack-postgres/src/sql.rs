@@ -1,11 +1,11 @@
 //! The text of statements. Pure.
 //!
-//! Names from a declaration go through [`ident`] and data are parameters: nothing else reaches SQL, save a query's limit,
-//! which is a number.
+//! Names from a declaration go through [`ident`], and data are parameters, a query's limit among them: nothing else reaches
+//! SQL. So there are as many texts as shapes of queries, whatever their values and limits.
 
 use std::fmt::Write;
 
-use tierstack_core::{Direction, Mode, QueryDef, Schema, Value};
+use tierstack_core::{Direction, QueryDef, Schema, Value};
 
 /// A statement, and the column that each of its parameters is compared with.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +46,8 @@ pub(crate) fn rows(schema: &Schema, filter: impl FnOnce(&[String]) -> String) ->
     Sql { text, columns: schema.pk.iter().map(ToString::to_string).collect() }
 }
 
-/// The primary keys that one query answers with. Of a query for one row two are asked for, so that a second one shows.
+/// The primary keys that one query answers with. Its parameters: the values, those of the fixed filters, and the most rows
+/// wanted; of a query for one row these are two, so that a second one shows.
 pub(crate) fn query(schema: &Schema, def: &QueryDef, nulls: Nulls) -> Sql {
     let params = def.params().enumerate().map(|(place, column)| (column, nulls.contain(place)));
     let filters = params.chain(def.fixed().map(|(column, value)| (column, *value == Value::Null)));
@@ -64,11 +65,7 @@ pub(crate) fn query(schema: &Schema, def: &QueryDef, nulls: Nulls) -> Sql {
         let before = if place == 0 { " ORDER BY " } else { ", " };
         push(&mut text, format_args!("{before}{}{direction}", ident(column)));
     }
-    let limit = match def.mode() {
-        Mode::One => 2,
-        Mode::List => def.limit(),
-    };
-    push(&mut text, format_args!(" LIMIT {limit}"));
+    push(&mut text, format_args!(" LIMIT ${}", columns.len() + 1));
     Sql { text, columns }
 }
 
@@ -185,30 +182,30 @@ mod tests {
         let null = Nulls::of(&[Value::Null]);
         let first = r#"SELECT "film_id" FROM "public"."film""#;
         let cases = [
-            (list().build().unwrap().def(), Nulls::default(), " LIMIT 10000", &[][..]),
-            (one().build().unwrap().def(), Nulls::default(), " LIMIT 2", &[]),
+            (list().build().unwrap().def(), Nulls::default(), " LIMIT $1", &[][..]),
+            (one().build().unwrap().def(), Nulls::default(), " LIMIT $1", &[]),
             (
                 list().param::<String>("rating").param::<i16>("length").limit(3).build().unwrap().def(),
                 Nulls::default(),
-                r#" WHERE "rating" = $1 AND "length" = $2 LIMIT 3"#,
+                r#" WHERE "rating" = $1 AND "length" = $2 LIMIT $3"#,
                 &["rating", "length"],
             ),
             (
                 list().param::<Option<i16>>("a").param::<i16>("b").limit(3).build().unwrap().def(),
                 null,
-                r#" WHERE "a" IS NULL AND "b" = $1 LIMIT 3"#,
+                r#" WHERE "a" IS NULL AND "b" = $1 LIMIT $2"#,
                 &["b"],
             ),
             (
                 one().param::<i16>("a").fixed("b", 1).fixed("c", Value::Null).build().unwrap().def(),
                 Nulls::default(),
-                r#" WHERE "a" = $1 AND "b" = $2 AND "c" IS NULL LIMIT 2"#,
+                r#" WHERE "a" = $1 AND "b" = $2 AND "c" IS NULL LIMIT $3"#,
                 &["a", "b"],
             ),
             (
                 list().order_by("a").order_by_descending(r#"b" ASC; --"#).limit(1).build().unwrap().def(),
                 Nulls::default(),
-                r#" ORDER BY "a", "b"" ASC; --" DESC LIMIT 1"#,
+                r#" ORDER BY "a", "b"" ASC; --" DESC LIMIT $1"#,
                 &[],
             ),
         ]
