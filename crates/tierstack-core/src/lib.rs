@@ -9,6 +9,36 @@
 //!   [`KeyFormat`]), entries ([`Entry`], [`Meta`], [`judge`]), [`Lookup`] and [`Answers`], [`Schema`], [`Query`], [`record`].
 //! * Seams: [`Clock`], [`Random`], [`Tier`], [`Loader`], [`Entity`], [`Stack`].
 //! * Mechanism: [`l1`], [`l2`], [`origin`], [`revalidate`], [`MemoryTier`], and the handle, [`Cache`].
+//!
+//! # Example
+//! The handle composes the layers ([`Cache::get`] has an example). By hand, for keys and rows of any type:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tierstack_core::l1::L1Layer;
+//! use tierstack_core::origin::{OriginLayer, OriginOptions};
+//! use tierstack_core::revalidate::{Refreshes, RevalidateLayer};
+//! use tierstack_core::{Clock, Counters, Freshness, L1, Lookup, Random, Settings};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tierstack_core::Error> {
+//! let (settings, clock, counters) = (Settings::default(), Clock::system(), Arc::new(Counters::default()));
+//! let store = L1::<String>::capacity(1_000).store::<i32>(false, &settings, clock.clone(), counters.clone())?;
+//! let refreshes = Refreshes::new(&settings, clock.clone(), counters.clone());
+//! let (freshness, random) = (Freshness::default(), Random::system());
+//! let origin = OriginLayer::new(OriginOptions { freshness, settings, clock, random, counters })?;
+//! let titles = ServiceBuilder::new()
+//!     .layer(RevalidateLayer::new(Arc::new(refreshes)))
+//!     .layer(L1Layer::new(Arc::new(store)))
+//!     .layer(origin)
+//!     .service(service_fn(|keys: Vec<i32>| async move {
+//!         Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, format!("Film {key}"))).collect::<Vec<_>>())
+//!     }));
+//! for (key, outcome) in titles.oneshot(Lookup::batch([7, 3])).await? {
+//!     assert_eq!(*outcome?.unwrap().entry.into_present().unwrap(), format!("Film {key}"));
+//! }
+//! # Ok(()) }
+//! ```
 
 mod cache;
 mod clock;
