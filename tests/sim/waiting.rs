@@ -1,9 +1,15 @@
 //! Waiting for another node's load: bounded, and no way back for what was invalidated meanwhile.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tests::{Film, film};
-use tierstack_core::{ErrorKind, Level, Lookup};
+use tierstack_core::{
+    BoxFuture, Error, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Level, Lookup,
+    MemoryTier, Namespace, Reply, Tier, WireKey,
+};
 
 use crate::shop::{Shop, by_title, look, settle};
 
@@ -91,4 +97,44 @@ async fn a_large_batch_is_stored_as_far_as_the_bound_allows() {
     let again = shop.films();
     assert_eq!(again.objects_by_pks(1..=10).await.unwrap(), found);
     assert_eq!((again.stats().waits, again.stats().l2.total()), (0, stored as u64));
+}
+
+/// A tier that takes a lease and loses the reply, once.
+struct LosesOneLease(Arc<MemoryTier>, AtomicBool);
+
+impl Tier for LosesOneLease {
+    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Reply<Option<Bytes>>> {
+        self.0.read(keys)
+    }
+
+    fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>> {
+        let lost = !self.1.swap(true, Ordering::SeqCst);
+        Box::pin(async move {
+            let reply = self.0.lease(leases).await;
+            let silence = Error::new(ErrorKind::Unavailable, "the reply was lost");
+            if lost { Reply::failed(leases.len(), &silence) } else { reply }
+        })
+    }
+
+    fn fill<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Reply<Filled>> {
+        self.0.fill(fills)
+    }
+
+    fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>> {
+        self.0.invalidate(invalidations)
+    }
+}
+
+/// A lease that was taken, and whose reply was lost, holds nobody up: the right is given up after the load.
+#[tokio::test(start_paused = true)]
+async fn a_lease_whose_reply_was_lost_is_given_up() {
+    let shop = Shop::new(1);
+    let tier = Arc::new(LosesOneLease(shop.tier.clone(), AtomicBool::new(false)));
+    let node = Namespace::builder("shop").l2_shared(tier).clock(shop.manual.clock()).build().unwrap();
+    let films = shop.films_of(&node);
+    assert_eq!(films.get(1).await.unwrap().unwrap().film_id, 1);
+    assert_eq!(shop.tier.keys().len(), 0, "the floor went with its right");
+    let other = shop.films();
+    other.get(1).await.unwrap();
+    assert_eq!((other.stats().waits, other.stats().fills[0]), (0, 1));
 }

@@ -46,6 +46,8 @@ struct Round {
     right: Token,
     /// May be loaded and filled.
     granted: Vec<Open>,
+    /// Their lease had no answer: may be loaded, and the right given up, should it have been granted.
+    unanswered: Vec<Open>,
     /// May be loaded; nobody may fill it now.
     barred: Vec<Open>,
     /// Someone else is loading it.
@@ -62,6 +64,7 @@ impl Round {
         Round {
             right: Token::NONE,
             granted: Vec::new(),
+            unanswered: Vec::new(),
             barred,
             waiting: Vec::new(),
             sync: None,
@@ -232,7 +235,8 @@ where
             for (mut open, leased) in open.into_iter().zip(each) {
                 match leased {
                     Ok(Leased::Right(_)) => round.granted.push(open),
-                    Ok(Leased::Bypass(_)) | Err(_) => round.barred.push(open),
+                    Ok(Leased::Bypass(_)) => round.barred.push(open),
+                    Err(_) => round.unanswered.push(open),
                     Ok(Leased::Wait(..)) => round.waiting.push(open),
                     Ok(Leased::Record(bytes)) => {
                         let found = judge.answer(&open.wire, Some(&bytes));
@@ -283,16 +287,18 @@ where
 
     /// Steps 3 and 4.
     async fn load<S: Inner<K, V>>(&mut self, inner: S, round: Round) {
-        let Round { right, granted, barred, sync, ground, .. } = round;
-        if granted.is_empty() && barred.is_empty() {
+        let Round { right, granted, unanswered, barred, sync, ground, .. } = round;
+        let rights = granted.len();
+        // Only a right that is known to be granted may fill; each that may have been is given up.
+        let to_settle = rights + unanswered.len();
+        let open: Vec<Open> = granted.into_iter().chain(unanswered).chain(barred).collect();
+        if open.is_empty() {
             return;
         }
-        self.options.counters.add(Event::Bypass, barred.len());
-        let rights = granted.len();
-        let open: Vec<Open> = granted.into_iter().chain(barred).collect();
+        self.options.counters.add(Event::Bypass, open.len() - rights);
         let keys = open.iter().map(|open| self.rows[open.place].0.clone()).collect();
         let began = self.options.clock.coarse();
-        let answers = match ask(inner, Lookup::distinct(keys, self.terms_below(rights, began))).await {
+        let answers = match ask(inner, Lookup::distinct(keys, self.terms_below(to_settle, began))).await {
             Ok(answers) if self.are_of(&open, &answers) => answers,
             Ok(answers) => {
                 let text = format!(
@@ -301,17 +307,17 @@ where
                     answers.len()
                 );
                 self.fail(&open, &Error::new(ErrorKind::Loader, text));
-                return self.give_up(&open[..rights], right).await;
+                return self.give_up(&open[..to_settle], right).await;
             }
             Err(error) => {
                 self.fail(&open, &error);
-                return self.give_up(&open[..rights], right).await;
+                return self.give_up(&open[..to_settle], right).await;
             }
         };
         let stamp = answers.stamp.clone();
         let mut bytes_left = self.options.settings.max_fill_bytes;
-        let mut fills = Vec::with_capacity(rights);
-        let mut filling = Vec::with_capacity(rights);
+        let mut fills = Vec::with_capacity(to_settle);
+        let mut filling = Vec::with_capacity(to_settle);
         for (at, ((_, mut outcome), open)) in answers.into_iter().zip(&open).enumerate() {
             let mut record = None;
             if let Ok(Some(answer)) = &mut outcome
@@ -325,7 +331,7 @@ where
                     bytes_left -= record.as_ref().map_or(0, |bytes| bytes.len());
                 }
             }
-            if at < rights {
+            if at < to_settle {
                 filling.push((open.place, record.is_some()));
                 let life = self.options.freshness.longest();
                 fills.push(Fill { key: open.wire.clone(), right, record, life });
