@@ -16,6 +16,7 @@
 //! the load; it answers only while that record bears the same token, and the entry has seen its marks.
 
 mod layer;
+mod load;
 mod lookup;
 mod options;
 mod requests;
