@@ -15,7 +15,7 @@ const PAIRS: usize = 31;
 pub struct Pair {
     /// The bench it belongs to.
     pub bench: &'static str,
-    /// The row of the design's table of numbers.
+    /// The row of the table in docs/performance.md.
     pub row: u32,
     /// What is measured.
     pub what: &'static str,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Row {
     /// The bench it belongs to.
     pub bench: String,
-    /// The row of the design's table of numbers.
+    /// The row of the table in docs/performance.md.
     pub row: u32,
     /// What is measured.
     pub what: String,

@@ -157,7 +157,8 @@ pub enum Invalidated {
 ///
 /// 1. Every method takes a batch and replies to each key, in order, with a result of its own.
 /// 2. `lease`, `fill` and `invalidate` are atomic for each key, and no more than that.
-/// 3. The lease, fill and invalidate of `PROTOCOL` hold to the letter; [`conformance`](crate::conformance) checks them.
+/// 3. They decide as their pages say, to the letter: no old row in L2 rests on it. [`MemoryTier`](crate::MemoryTier) is a
+///    reading of them in code, and [`conformance`](crate::conformance) checks any tier.
 /// 4. All instants are of the tier's own clock, which every reply states.
 /// 5. A tier may lose any record at any time (eviction, expiry, a restart), and keeps none longer than it was told.
 /// 6. `fill` never creates a record where there is none.
@@ -167,13 +168,41 @@ pub trait Tier: Send + Sync + 'static {
     /// What stands at each key: the whole record, or nothing.
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Reply<Option<Bytes>>>;
 
-    /// Asks for the right to fill each key.
+    /// Asks for the right to fill each key. The first line that fits decides:
+    ///
+    /// | there is | and | answer |
+    /// |---|---|---|
+    /// | nothing, or no record | | a FLOOR is made: token and right are the one asked for; [`Right`](Leased::Right) |
+    /// | a record of another format version | | [`Bypass`](Leased::Bypass) |
+    /// | a VALUE | its token is not the one observed | [`Record`](Leased::Record) |
+    /// | a record | its right is the one asked for: a retry | [`Right`](Leased::Right) |
+    /// | a FLOOR | a hold on it has not ended | [`Bypass`](Leased::Bypass) |
+    /// | a record | another right has not ended | [`Wait`](Leased::Wait), for what remains of it |
+    /// | a record | | it bears the right now, until its life ends; a FLOOR lives at least as long; [`Right`](Leased::Right) |
     fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>>;
 
-    /// Stores what was loaded under a right, or gives the right up.
+    /// Stores what was loaded under a right, or gives the right up. The first line that fits decides:
+    ///
+    /// | there is | and | answer |
+    /// |---|---|---|
+    /// | nothing, or no record | | [`Lost`](Filled::Lost) |
+    /// | a record | its token is the one brought: a retry | [`Ok`](Filled::Ok) |
+    /// | a record | its right is not the one given | [`Superseded`](Filled::Superseded) |
+    /// | a record | nothing is brought | the right is taken off, a FLOOR without marks goes; [`Released`](Filled::Released) |
+    /// | a FLOOR | a hold has not ended, or the stamp brought has not seen a mark | the same; [`Unseen`](Filled::Unseen) |
+    /// | a record | | what is brought replaces it; [`Ok`](Filled::Ok) |
+    ///
+    /// A right that has ended and that nobody took still fills.
     fn fill<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Reply<Filled>>;
 
-    /// Makes each key's value unusable, and every fill that has not seen the marks.
+    /// Makes each key's value unusable, and every fill that has not seen the marks. The first line that fits decides:
+    ///
+    /// | there is | and | answer |
+    /// |---|---|---|
+    /// | nothing | the write has ended | [`Unchanged`](Invalidated::Unchanged) |
+    /// | a VALUE | xids are given, no hold, and its stamp has seen all | [`Unchanged`](Invalidated::Unchanged) |
+    /// | a FLOOR | marks are given, it has all of them, and no hold is to be dropped | its life is prolonged; [`Unchanged`](Invalidated::Unchanged) |
+    /// | anything | | a FLOOR replaces it: a new token, no right, the marks of the FLOOR there and those given, less the holds dropped, the longer life; [`Floor`](Invalidated::Floor) |
     fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>>;
 }
 
