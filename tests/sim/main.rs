@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod consistency;
+mod entities;
 mod envelope;
 mod freshness;
 mod keys;
