@@ -1,21 +1,14 @@
-//! Builds a cache: the one place that knows the order of the layers.
+//! Builds a cache of an entity: checks, and its two stacks.
 
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tower_layer::Layer;
-
-use super::{Cache, Half, Parts};
+use super::stack_parts::{Make, Of};
+use super::{Cache, Parts};
 use crate::counters::Counters;
-use crate::l1::{L1, L1Layer};
-use crate::l2::{L2Layer, L2Options};
-use crate::loader::Loader;
-use crate::namespace::Drain;
-use crate::origin::{Origin, OriginLayer, OriginOptions};
-use crate::revalidate::{Refreshes, RevalidateLayer};
-use crate::{Entity, Error, Freshness, Key, KeyFormat, Namespace, Schema, Settings, Stack, WireKey};
+use crate::l1::L1;
+use crate::origin::Origin;
+use crate::{Entity, Error, Freshness, Namespace, Schema, Settings};
 
 /// A cache being built. Only the origin is required.
 #[must_use = "a cache exists once build() has checked it"]
@@ -94,17 +87,20 @@ impl<E: Entity> CacheBuilder<E> {
         let depends_on = rows_format.special("rows");
         let shared = namespace.shared();
         let (clock, counters) = (shared.clock.clone(), Arc::new(Counters::default()));
-        let parts =
-            Stacks { namespace: &namespace, settings: &settings, freshness: &freshness, counters: &counters };
-        let rows = Of { schema: schema.fingerprint("row"), format: &format };
-        let objects_rest_on = schema.projection.is_some().then(|| depends_on.clone());
-        let objects = parts.compose(&rows, l1.as_ref(), objects_rest_on, origin.rows)?;
+        let make =
+            Make { namespace: &namespace, settings: &settings, freshness: &freshness, counters: &counters };
+        let rows = Of {
+            schema: schema.fingerprint("row"),
+            format: &format,
+            depends_on: schema.projection.is_some().then_some(&depends_on),
+        };
+        let objects = make.parts(&rows, l1.as_ref())?.half(origin.rows);
         let index_l1 = l1.as_ref().filter(|_| lists > 0).map(|l1| l1.for_lists(lists));
-        let lists = Of { schema: schema.fingerprint("list"), format: &format };
-        let index = origin
-            .index
-            .map(|index| parts.compose(&lists, index_l1.as_ref(), Some(depends_on.clone()), index))
-            .transpose()?;
+        let lists = Of { schema: schema.fingerprint("list"), format: &format, depends_on: Some(&depends_on) };
+        let index = match origin.index {
+            Some(index) => Some(make.parts(&lists, index_l1.as_ref())?.half(index)),
+            None => None,
+        };
         let entity = schema.entity();
         let parts = Arc::new(Parts {
             namespace: namespace.clone(),
@@ -120,74 +116,6 @@ impl<E: Entity> CacheBuilder<E> {
         });
         namespace.enter(&entity, &parts)?;
         Ok(Cache(parts))
-    }
-}
-
-/// What both stacks of an entity are made of.
-struct Stacks<'a> {
-    namespace: &'a Namespace,
-    settings: &'a Settings,
-    freshness: &'a Freshness,
-    counters: &'a Arc<Counters>,
-}
-
-/// What one of the stacks holds.
-struct Of<'a> {
-    schema: u64,
-    format: &'a KeyFormat,
-}
-
-impl Stacks<'_> {
-    /// Revalidate over L1 over L2 over Origin; L1 and L2 where there are such.
-    fn compose<K: Key, V: Serialize + DeserializeOwned + Send + Sync + 'static>(
-        &self,
-        of: &Of<'_>,
-        l1: Option<&L1<V>>,
-        depends_on: Option<WireKey>,
-        loader: Arc<dyn Loader<K, V>>,
-    ) -> Result<Half<K, V>, Error> {
-        let shared = self.namespace.shared();
-        let (clock, random) = (shared.clock.clone(), shared.random.clone());
-        let (settings, freshness, counters) =
-            (self.settings.clone(), self.freshness.clone(), Arc::clone(self.counters));
-        let store = l1
-            .map(|l1| l1.store::<K>(shared.tier.is_some(), &settings, clock.clone(), Arc::clone(&counters)))
-            .transpose()?
-            .map(Arc::new);
-        let refreshes = Arc::new(Refreshes::new(&settings, clock.clone(), Arc::clone(&counters)));
-        let origin = OriginLayer::new(OriginOptions {
-            freshness: freshness.clone(),
-            settings: settings.clone(),
-            clock: clock.clone(),
-            random: random.clone(),
-            counters: Arc::clone(&counters),
-        })?
-        .over(loader);
-        let below = match &shared.tier {
-            None => Stack::new(origin),
-            Some(tier) => Stack::new(
-                L2Layer::new(L2Options {
-                    tier: Arc::clone(tier),
-                    format: of.format.clone(),
-                    schema: of.schema,
-                    depends_on,
-                    freshness,
-                    settings,
-                    clock,
-                    random,
-                    counters,
-                })?
-                .layer(origin),
-            ),
-        };
-        let revalidate = RevalidateLayer::new(Arc::clone(&refreshes));
-        let stack = match &store {
-            None => Stack::new(revalidate.layer(below)),
-            Some(store) => Stack::new(revalidate.layer(L1Layer::new(Arc::clone(store)).layer(below))),
-        };
-        let drain: Arc<dyn Drain> = Arc::clone(&refreshes) as Arc<dyn Drain>;
-        self.namespace.enter_drain(Arc::downgrade(&drain));
-        Ok(Half { stack, store })
     }
 }
 

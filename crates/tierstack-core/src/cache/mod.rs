@@ -4,6 +4,7 @@ mod batch;
 mod builder;
 mod invalidation;
 mod queries;
+pub(crate) mod stack_parts;
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ struct Parts<E: Entity> {
 }
 
 /// One of the two stacks of an entity, with what the handle reaches past it.
-struct Half<K, V> {
+pub(crate) struct Half<K, V> {
     stack: Stack<K, V>,
     store: Option<Arc<Store<K, V>>>,
 }

@@ -1,0 +1,108 @@
+//! The parts of a stack, and the one place that knows the order of the layers.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower_layer::Layer;
+
+use super::Half;
+use crate::counters::Counters;
+use crate::l1::{L1, L1Layer, Store};
+use crate::l2::{L2Layer, L2Options};
+use crate::loader::Loader;
+use crate::namespace::Drain;
+use crate::origin::{OriginLayer, OriginOptions};
+use crate::revalidate::{Refreshes, RevalidateLayer};
+use crate::{Error, Freshness, Key, KeyFormat, Namespace, Settings, Stack, WireKey};
+
+/// What all stacks of one cache are made from.
+pub(crate) struct Make<'a> {
+    pub(crate) namespace: &'a Namespace,
+    pub(crate) settings: &'a Settings,
+    pub(crate) freshness: &'a Freshness,
+    pub(crate) counters: &'a Arc<Counters>,
+}
+
+/// What one of the stacks holds.
+pub(crate) struct Of<'a> {
+    pub(crate) schema: u64,
+    pub(crate) format: &'a KeyFormat,
+    /// The record that its entries rest on, if they are derived.
+    pub(crate) depends_on: Option<&'a WireKey>,
+}
+
+impl Make<'_> {
+    /// Makes the parts: once per stack, before any origin is put under it.
+    pub(crate) fn parts<K, V>(&self, of: &Of<'_>, l1: Option<&L1<V>>) -> Result<StackParts<K, V>, Error>
+    where
+        K: Key,
+        V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let shared = self.namespace.shared();
+        let (clock, random) = (shared.clock.clone(), shared.random.clone());
+        let (settings, freshness, counters) =
+            (self.settings.clone(), self.freshness.clone(), Arc::clone(self.counters));
+        let store = l1
+            .map(|l1| l1.store::<K>(shared.tier.is_some(), &settings, clock.clone(), Arc::clone(&counters)))
+            .transpose()?
+            .map(Arc::new);
+        let refreshes = Arc::new(Refreshes::new(&settings, clock.clone(), Arc::clone(&counters)));
+        let drain: Arc<dyn Drain> = Arc::clone(&refreshes) as Arc<dyn Drain>;
+        self.namespace.enter_drain(Arc::downgrade(&drain));
+        let origin = OriginLayer::new(OriginOptions {
+            freshness: freshness.clone(),
+            settings: settings.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            counters: Arc::clone(&counters),
+        })?;
+        let l2 = shared.tier.as_ref().map(|tier| {
+            L2Layer::new(L2Options {
+                tier: Arc::clone(tier),
+                format: of.format.clone(),
+                schema: of.schema,
+                depends_on: of.depends_on.cloned(),
+                freshness,
+                settings,
+                clock,
+                random,
+                counters,
+            })
+        });
+        Ok(StackParts { store, refreshes, l2: l2.transpose()?, origin })
+    }
+}
+
+/// What every stack over these parts shares, whatever origin is put under it.
+pub(crate) struct StackParts<K: Key, V> {
+    pub(crate) store: Option<Arc<Store<K, V>>>,
+    refreshes: Arc<Refreshes<K>>,
+    l2: Option<L2Layer<K, V>>,
+    origin: OriginLayer<K, V>,
+}
+
+impl<K, V> StackParts<K, V>
+where
+    K: Key,
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    /// Revalidate over L1 over L2 over Origin; L1 and L2 where there are such.
+    pub(crate) fn over(&self, loader: Arc<dyn Loader<K, V>>) -> Stack<K, V> {
+        let origin = self.origin.over(loader);
+        let below = match &self.l2 {
+            None => Stack::new(origin),
+            Some(l2) => Stack::new(l2.layer(origin)),
+        };
+        let revalidate = RevalidateLayer::new(Arc::clone(&self.refreshes));
+        match &self.store {
+            None => Stack::new(revalidate.layer(below)),
+            Some(store) => Stack::new(revalidate.layer(L1Layer::new(Arc::clone(store)).layer(below))),
+        }
+    }
+
+    /// The stack over `loader`, with what the handle reaches past it.
+    pub(crate) fn half(self, loader: Arc<dyn Loader<K, V>>) -> Half<K, V> {
+        Half { stack: self.over(loader), store: self.store }
+    }
+}
