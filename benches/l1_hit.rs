@@ -89,6 +89,7 @@ fn service(moka: &moka::sync::Cache<i32, Arc<Film>>, runtime: &tokio::runtime::R
         clock: clock.clone(),
         random: tierstack_core::Random::system(),
         counters: Arc::clone(&counters),
+        bulkhead: Arc::new(tierstack_core::origin::Bulkhead::new(&settings)),
     })
     .expect("the settings are the default ones")
     .layer(service_fn(|keys: Vec<i32>| async move {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tests::{Film, FilmTitle, Repository, film};
 use tierstack_core::l2::{L2Layer, L2Options};
-use tierstack_core::origin::{OriginLayer, OriginOptions};
+use tierstack_core::origin::{Bulkhead, OriginLayer, OriginOptions};
 use tierstack_core::{
-    Answer, Bound, Cache, Counters, Entity, Error, Freshness, KeyFormat, L1, Lookup, ManualClock, MemoryTier,
-    Namespace, Query, Random, Settings, WireKey,
+    Answer, Bound, Cache, Counters, Entity, Error, Freshness, KeyFormat, L1, LeaseFor, Leased, Lookup,
+    ManualClock, MemoryTier, Namespace, Query, Random, Settings, Tier, WireKey,
 };
 
 /// What the nodes of a test share. Every node is a namespace of its own, with its own L1.
@@ -58,6 +58,15 @@ impl Shop {
         cache.settings(self.settings.clone()).freshness(self.freshness.clone()).build().unwrap()
     }
 
+    /// A node takes the right to fill a film, as it would for a load, and is gone.
+    pub(crate) async fn take_right_and_die(&self, pk: i32) {
+        let format = Film::schema().key_format("shop", 64).unwrap();
+        let key = format.wire(&[pk]).pop().unwrap().unwrap();
+        let (right, life) = (self.random.token(), self.settings.right_life());
+        let reply = self.tier.lease(&[LeaseFor { key, right, observed: None, life }]).await;
+        assert!(matches!(reply.each[..], [Ok(Leased::Right(_))]));
+    }
+
     /// Moves the clock on by so many seconds.
     pub(crate) fn pass_s(&self, seconds: u64) {
         self.manual.advance(Duration::from_secs(seconds));
@@ -90,6 +99,7 @@ impl Shop {
             clock: self.manual.clock(),
             random: self.random.clone(),
             counters: Arc::clone(counters),
+            bulkhead: Arc::new(Bulkhead::new(&self.settings)),
         })
         .unwrap()
     }

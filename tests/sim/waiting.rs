@@ -1,5 +1,6 @@
 //! Waiting for another node's load: bounded, and no way back for what was invalidated meanwhile.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tierstack_core::{
     BoxFuture, Error, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Level, Lookup,
     MemoryTier, Namespace, Reply, Tier, WireKey,
 };
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use crate::shop::{Shop, by_title, look, settle};
 
@@ -53,14 +55,7 @@ async fn a_dependency_record_that_was_lost_comes_back_under_another_token() {
 #[tokio::test(start_paused = true)]
 async fn a_lookup_that_waits_in_vain_has_time_left_to_load() {
     let mut shop = Shop::new(1);
-    let gone = shop.films();
-    shop.repository.hold_loads();
-    let held = tokio::spawn(async move { gone.get(1).await });
-    while shop.repository.loads() == 0 {
-        tokio::task::yield_now().await;
-    }
-    held.abort();
-    shop.repository.release_loads();
+    shop.take_right_and_die(1).await;
     shop.settings.lookup_timeout = Duration::from_secs(3);
     shop.settings.wait_for_load = Duration::from_millis(2_900);
     let began = tokio::time::Instant::now();
@@ -68,20 +63,39 @@ async fn a_lookup_that_waits_in_vain_has_time_left_to_load() {
     assert!(began.elapsed() <= Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
-/// A load that the caller's deadline ends gives its right up within that deadline: the next lookup need not wait.
+/// A load that its time ends gives its right up: the next lookup need not wait.
 #[tokio::test(start_paused = true)]
-async fn a_right_is_given_up_within_the_deadline_that_ended_its_load() {
-    let shop = Shop::new(1);
+async fn a_right_is_given_up_when_its_load_has_taken_too_long() {
+    let mut shop = Shop::new(1);
+    shop.settings.load_timeout = Duration::from_millis(400);
     let (first, second) = (shop.films(), shop.films());
     shop.repository.hold_loads();
-    let deadline = shop.manual.clock().coarse().plus(Duration::from_millis(400));
-    let error = look(&first, Lookup::one(1).deadline(deadline)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(shop.manual.clock().coarse() < deadline, "time was kept back for it");
+    let began = tokio::time::Instant::now();
+    let error = look(&first, Lookup::one(1)).await.unwrap_err();
+    assert_eq!((error.kind(), began.elapsed()), (ErrorKind::Timeout, Duration::from_millis(400)));
     assert_eq!(shop.tier.keys().len(), 0, "the floor went with its right");
     shop.repository.release_loads();
     let answer = look(&second, Lookup::one(1)).await.unwrap().unwrap();
     assert_eq!((answer.source, second.stats().waits), (Level::Origin, 0));
+}
+
+/// In a stack without single flight, where the caller's deadline ends the load, some of the time is kept back in which the
+/// right is given up.
+#[tokio::test(start_paused = true)]
+async fn a_right_is_given_up_within_the_deadline_that_ended_its_load() {
+    let shop = Shop::new(0);
+    let counters = Arc::default();
+    let never = service_fn(|_: Vec<i32>| pending::<Result<Vec<(i32, String)>, Error>>());
+    let stack = ServiceBuilder::new()
+        .layer(shop.l2_layer::<String>(1, &counters))
+        .layer(shop.origin_layer::<String>(&counters))
+        .service(never);
+    let deadline = shop.manual.clock().coarse().plus(Duration::from_millis(400));
+    let answers = stack.oneshot(Lookup::one(1).deadline(deadline)).await.unwrap();
+    let (_, outcome) = answers.into_iter().next().unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(shop.manual.clock().coarse() < deadline, "time was kept back for it");
+    assert_eq!(shop.tier.keys().len(), 0, "the floor went with its right");
 }
 
 /// A batch whose rows are large stores what the bound allows, answers all, and leaves no key leased.

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use serde::Serialize;
 
 use crate::record::Unusable;
-use crate::{Age, Answer, Filled, Level};
+use crate::{Age, Filled, Level, Outcome};
 
-/// Counts of one cache since it was built. A key of a lookup ends in exactly one of `l1`, `l2`, `origin`, `unknown` and
-/// `errors`; a refresh behind an answer is nobody's lookup, and is counted under `refreshes` only.
+/// Counts of one cache since it was built. A key of which a caller was told is counted once, in `l1`, `l2`, `origin`,
+/// `unknown` or `errors`: by where its answer came from, though one load answered many. A refresh behind an answer is
+/// nobody's lookup, and is counted under `refreshes` only; so is no key whose caller went away.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -32,8 +33,14 @@ pub struct Stats {
     pub l2_failures: u64,
     /// Keys loaded without a right, as a hold stood, L2 was gone, or another node's load took too long.
     pub bypasses: u64,
-    /// Keys that waited for another's load.
+    /// Keys that waited for another node's load.
     pub waits: u64,
+    /// Keys that followed a lookup of the same key by another caller of this process.
+    pub followed: u64,
+    /// Keys whose lookup went on to its end though nobody waited for it any more.
+    pub abandoned: u64,
+    /// Keys that were refused, as too many were being looked up.
+    pub overloads: u64,
     /// Fills by what became of them, in the order of [`Filled::ALL`].
     pub fills: [u64; Filled::ALL.len()],
     /// Rows that were not sent to L2: too large, or not writable as MessagePack.
@@ -88,6 +95,9 @@ pub(crate) enum Event {
     L2Failure,
     Bypass,
     Wait,
+    Follow,
+    Abandoned,
+    Overload,
     Unfillable,
     Refresh,
     RefreshSkipped,
@@ -136,8 +146,13 @@ impl Counters {
         self.answered[stripe].0[cell(source, age, absent)].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn answer<V>(&self, answer: &Answer<V>) {
-        self.answered(answer.source, answer.age, answer.entry.is_absent());
+    /// Counts what a caller is told of one key.
+    pub(crate) fn told<V>(&self, outcome: &Outcome<V>) {
+        match outcome {
+            Ok(Some(answer)) => self.answered(answer.source, answer.age, answer.entry.is_absent()),
+            Ok(None) => self.add(Event::Unknown, 1),
+            Err(_) => self.add(Event::Error, 1),
+        }
     }
 
     pub(crate) fn add(&self, event: Event, count: usize) {
@@ -176,6 +191,9 @@ impl Counters {
             l2_failures: event(Event::L2Failure),
             bypasses: event(Event::Bypass),
             waits: event(Event::Wait),
+            followed: event(Event::Follow),
+            abandoned: event(Event::Abandoned),
+            overloads: event(Event::Overload),
             fills: std::array::from_fn(|at| self.fills[at].load(Ordering::Relaxed)),
             unfillable: event(Event::Unfillable),
             unusable: std::array::from_fn(|at| self.unusable[at].load(Ordering::Relaxed)),

@@ -16,20 +16,33 @@
 //! ```
 //! use std::sync::Arc;
 //! use tierstack_core::l1::L1Layer;
-//! use tierstack_core::origin::{OriginLayer, OriginOptions};
+//! use tierstack_core::origin::{Bulkhead, OriginLayer, OriginOptions};
 //! use tierstack_core::revalidate::{Refreshes, RevalidateLayer};
+//! use tierstack_core::single_flight::{FlightOptions, Flights, SingleFlightLayer};
 //! use tierstack_core::{Clock, Counters, Freshness, L1, Lookup, Random, Settings};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tierstack_core::Error> {
 //! let (settings, clock, counters) = (Settings::default(), Clock::system(), Arc::new(Counters::default()));
 //! let store = L1::<String>::capacity(1_000).store::<i32>(false, &settings, clock.clone(), counters.clone())?;
+//! let store = Arc::new(store);
 //! let refreshes = Refreshes::new(&settings, clock.clone(), counters.clone());
-//! let (freshness, random) = (Freshness::default(), Random::system());
-//! let origin = OriginLayer::new(OriginOptions { freshness, settings, clock, random, counters })?;
+//! let flights = Flights::new(
+//!     FlightOptions {
+//!         settings: settings.clone(),
+//!         clock: clock.clone(),
+//!         counters: counters.clone(),
+//!         over_l2: false,
+//!         one_by_one: false,
+//!     },
+//!     Some(store.clone()),
+//! )?;
+//! let (freshness, random, bulkhead) = (Freshness::default(), Random::system(), Arc::new(Bulkhead::new(&settings)));
+//! let origin = OriginLayer::new(OriginOptions { freshness, settings, clock, random, counters, bulkhead })?;
 //! let titles = ServiceBuilder::new()
 //!     .layer(RevalidateLayer::new(Arc::new(refreshes)))
-//!     .layer(L1Layer::new(Arc::new(store)))
+//!     .layer(L1Layer::new(store))
+//!     .layer(SingleFlightLayer::new(Arc::new(flights)))
 //!     .layer(origin)
 //!     .service(service_fn(|keys: Vec<i32>| async move {
 //!         Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, format!("Film {key}"))).collect::<Vec<_>>())
@@ -41,6 +54,7 @@
 //! ```
 
 mod cache;
+mod causes;
 mod clock;
 pub mod conformance;
 mod counters;
@@ -53,16 +67,21 @@ pub mod l2;
 mod loader;
 mod lookup;
 mod memory_tier;
+pub mod merge;
 mod namespace;
 pub mod origin;
 mod query;
 mod random;
 pub mod record;
 pub mod revalidate;
+mod rounds;
 mod schema;
 mod settings;
+pub mod single_flight;
 mod stack;
 mod stamp;
+mod store;
+mod sync;
 mod tier;
 mod time;
 mod token;
@@ -74,7 +93,7 @@ pub use entry::{Age, Entry, Keep, Level, Meta};
 pub use error::{BoxError, Error, ErrorKind};
 pub use freshness::{Freshness, judge, satisfies};
 pub use key::{IntoKey, Key, KeyFormat, KeyPart, KeyText, KeyWriter, RowKey, RowKeyPart, Value, WireKey};
-pub use l1::{Eviction, L1};
+pub use l1::L1;
 pub use loader::{Loaded, Loader, LoaderFn, loader_fn};
 pub use lookup::{Accept, Answer, Answers, Lookup, Outcome, Terms};
 pub use memory_tier::MemoryTier;
@@ -86,6 +105,7 @@ pub use schema::{Column, Entity, Schema};
 pub use settings::Settings;
 pub use stack::{Inner, Stack};
 pub use stamp::{Hold, Marks, Stamp, Xid};
+pub use store::{Eviction, Reservation, Store};
 pub use tier::{BoxFuture, Fill, Filled, Ground, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier};
 pub use time::Moment;
 pub use token::Token;

@@ -1,10 +1,13 @@
 //! Request and reply of a stack: a batch of keys in, one outcome per key out.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::hash::Hash;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::Stream;
 use smallvec::SmallVec;
 
 use crate::{Age, Entry, Error, Keep, Level, Meta, Moment, Stamp};
@@ -18,15 +21,6 @@ pub enum Accept {
     Stale,
     /// Fresh ones only.
     Fresh,
-    /// Fresh ones only, and rather nothing than waiting for a load of someone else: what a background refresh asks for.
-    Renewed,
-}
-
-impl Accept {
-    /// Whether a caller is told the answer, so that its keys are counted; of a refresh behind an answer nobody is.
-    pub(crate) fn is_told(self) -> bool {
-        self != Accept::Renewed
-    }
 }
 
 /// What a lookup allows; `Copy`, 16 bytes. The default reads every tier, loads, and takes stale entries.
@@ -45,6 +39,13 @@ pub struct Terms {
     pub use_l2: bool,
     /// Whether the origin may be asked. Default: true.
     pub load: bool,
+    /// Whether to wait for a key that another node is loading; if not, its outcome is `Ok(None)`, as for a background
+    /// refresh, which would hold a task for somebody else's load. Default: true.
+    pub wait: bool,
+    /// Whether L2 may be written to: by leases, and fills.
+    pub(crate) fill_l2: bool,
+    /// Whether the answers may come in parts, as keys become known: what single flight asks of L2.
+    pub(crate) in_parts: bool,
 }
 
 impl Default for Terms {
@@ -56,6 +57,9 @@ impl Default for Terms {
             read_l2: true,
             use_l2: true,
             load: true,
+            wait: true,
+            fill_l2: true,
+            in_parts: false,
         }
     }
 }
@@ -174,6 +178,10 @@ pub struct Answer<V> {
     pub age: Age,
     /// What a tier above may keep of it.
     pub keep: Keep,
+    /// It was looked up for another caller who asked before.
+    pub followed: bool,
+    /// It is in L1 already.
+    pub published: bool,
 }
 
 impl<V> Answer<V> {
@@ -193,10 +201,14 @@ impl<V> Clone for Answer<V> {
 /// The outcome for one key. `Ok(None)`: nothing is known, as the lookup excluded the origin.
 pub type Outcome<V> = Result<Option<Answer<V>>, Error>;
 
+/// Outcomes that become known later, each with its key's place in the lookup. A place comes once.
+pub(crate) type Rest<V> = Pin<Box<dyn Stream<Item = Vec<(usize, Outcome<V>)>> + Send>>;
+
 /// The reply of a stack: the keys of the lookup, in its order, each with an outcome of its own.
-#[derive(Debug)]
 pub struct Answers<K, V> {
     rows: SmallVec<[(K, Outcome<V>); 1]>,
+    /// What is to come, if the lookup takes its answers in parts; its keys are `Ok(None)` till then.
+    rest: Option<Rest<V>>,
     /// What the origin said about the moment of the load; taken by the layer that fills L2, and seen no higher.
     pub(crate) stamp: Option<Arc<Stamp>>,
 }
@@ -205,7 +217,7 @@ impl<K, V> Answers<K, V> {
     /// The reply with these rows, in the lookup's order.
     #[must_use]
     pub fn new(rows: SmallVec<[(K, Outcome<V>); 1]>) -> Self {
-        Answers { rows, stamp: None }
+        Answers { rows, rest: None, stamp: None }
     }
 
     /// The same outcome for all of `keys`.
@@ -219,6 +231,17 @@ impl<K, V> Answers<K, V> {
     pub fn stamped(mut self, stamp: Option<Stamp>) -> Self {
         self.stamp = stamp.map(Arc::new);
         self
+    }
+
+    /// Notes what is to come.
+    pub(crate) fn with_rest(mut self, rest: Rest<V>) -> Self {
+        self.rest = Some(rest);
+        self
+    }
+
+    /// What is to come.
+    pub(crate) fn take_rest(&mut self) -> Option<Rest<V>> {
+        self.rest.take()
     }
 
     /// How many keys were asked.
@@ -236,6 +259,12 @@ impl<K, V> Answers<K, V> {
     /// Keys and outcomes, in the lookup's order.
     pub fn iter(&self) -> std::slice::Iter<'_, (K, Outcome<V>)> {
         self.rows.iter()
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Answers<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").field("rows", &self.rows).finish_non_exhaustive()
     }
 }
 

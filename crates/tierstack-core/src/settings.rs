@@ -20,6 +20,19 @@ pub struct Settings {
     pub max_batch: usize,
     /// Most parts of a split batch under way at once. Default: 4.
     pub batches_in_flight: usize,
+    /// Most keys being looked up below L1 at once, in one stack; further ones fail with
+    /// [`Overloaded`](crate::ErrorKind::Overloaded). Default: 100,000.
+    pub max_flights: usize,
+    /// Most reads of L2 under way at once, in one stack; what is asked meanwhile goes in the next one. Default: 4.
+    pub reads_in_flight: usize,
+    /// Most loads under way at once at the origin of one cache, rows and queries together. Default: 16.
+    pub loads_in_flight: usize,
+    /// Most loads that wait for one of those places; further ones fail with
+    /// [`Overloaded`](crate::ErrorKind::Overloaded). Default: 1,024.
+    pub loads_waiting: usize,
+    /// While a round trip is under way, keys gather for the next one this long at most. A key that is asked alone never
+    /// waits. Default: 1 ms.
+    pub gather_for: Duration,
     /// Most bytes of text in one key, before escaping. Default: 1,024.
     pub max_key_bytes: usize,
     /// A lookup that names no deadline is answered within this. Default: 10 s.
@@ -51,6 +64,11 @@ impl Default for Settings {
         Settings {
             max_batch: 1_000,
             batches_in_flight: 4,
+            max_flights: 100_000,
+            reads_in_flight: 4,
+            loads_in_flight: 16,
+            loads_waiting: 1_024,
+            gather_for: Duration::from_millis(1),
             max_key_bytes: 1_024,
             lookup_timeout: Duration::from_secs(10),
             l2_timeout: Duration::from_millis(250),
@@ -83,6 +101,11 @@ impl Settings {
         let Settings {
             max_batch,
             batches_in_flight,
+            max_flights,
+            reads_in_flight,
+            loads_in_flight,
+            loads_waiting,
+            gather_for,
             max_key_bytes,
             lookup_timeout,
             l2_timeout,
@@ -99,6 +122,10 @@ impl Settings {
         let counts = [
             ("max_batch", *max_batch, 100_000),
             ("batches_in_flight", *batches_in_flight, 1_000),
+            ("max_flights", *max_flights, 10_000_000),
+            ("reads_in_flight", *reads_in_flight, 1_000),
+            ("loads_in_flight", *loads_in_flight, 10_000),
+            ("loads_waiting", *loads_waiting, 1_000_000),
             ("max_key_bytes", *max_key_bytes, 64 << 10),
             ("refreshes_in_flight", *refreshes_in_flight, 100_000),
             ("max_payload_bytes", *max_payload_bytes, 512 << 20),
@@ -116,6 +143,7 @@ impl Settings {
             ("load_timeout", load_timeout),
             ("wait_for_load", wait_for_load),
             ("brief_for", brief_for),
+            ("gather_for", gather_for),
             ("floor_life", floor_life),
             ("refresh_retry_after", refresh_retry_after),
         ];
@@ -132,6 +160,11 @@ impl Settings {
         if wait_for_load >= lookup_timeout {
             return Err(Error::invalid(format!(
                 "wait_for_load ({wait_for_load:?}) is not shorter than lookup_timeout ({lookup_timeout:?}): lower it, or no time is left to load"
+            )));
+        }
+        if *max_flights < *max_batch {
+            return Err(Error::invalid(format!(
+                "max_flights ({max_flights}) is less than max_batch ({max_batch}): raise it, or a single batch is refused"
             )));
         }
         if *floor_life <= self.right_life() {

@@ -57,6 +57,8 @@ pub struct CacheStatus {
     unknown: usize,
     /// Keys among `origin` that the caches did not keep for their life.
     unkept: usize,
+    /// Keys asked of the origin for another caller, who asked before.
+    collapsed: usize,
     ttl_s: Option<i64>,
     terms: Option<Terms>,
 }
@@ -92,6 +94,7 @@ impl CacheStatus {
             Level::L2 => self.l2 = 1,
             Level::Origin => self.origin = 1,
         }
+        self.collapsed = usize::from(answer.source == Level::Origin && answer.followed);
         let fresh_s = answer.meta.fresh_until.ms_since(now).div_euclid(1_000);
         let is_kept = answer.source != Level::Origin || answer.keep == Keep::Life;
         self.unkept = usize::from(!is_kept);
@@ -108,6 +111,7 @@ impl CacheStatus {
             failed: self.failed + other.failed,
             unknown: self.unknown + other.unknown,
             unkept: self.unkept + other.unkept,
+            collapsed: self.collapsed + other.collapsed,
             ttl_s: self.ttl_s.into_iter().chain(other.ttl_s).min(),
             terms: self.terms.or(other.terms),
         }
@@ -180,6 +184,9 @@ impl Display for CacheStatus {
         }
         if let Some(reason) = self.reason() {
             write!(f, "; fwd={reason}")?;
+        }
+        if self.forwarded() > 0 && self.collapsed == self.forwarded() {
+            f.write_str("; collapsed")?;
         }
         if let Some(ttl_s) = self.ttl_s {
             write!(f, "; ttl={ttl_s}")?;

@@ -25,7 +25,15 @@ fn kept(source: Level, fresh_ms: i64, keep: Keep) -> Outcome<u8> {
         cost_us: 0,
     };
     let age = if fresh_ms > 0 { Age::Fresh } else { Age::Stale };
-    Ok(Some(Answer { entry: Entry::Present(Arc::new(7)), meta, source, age, keep }))
+    Ok(Some(Answer {
+        entry: Entry::Present(Arc::new(7)),
+        meta,
+        source,
+        age,
+        keep,
+        followed: false,
+        published: false,
+    }))
 }
 
 fn absent(source: Level, fresh_ms: i64) -> Outcome<u8> {

@@ -153,6 +153,8 @@ async fn a_late_load_is_a_timeout_and_the_next_call_loads() {
     let error = look(&films, Lookup::one(1).deadline(soon)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(began.elapsed() <= Duration::from_millis(302), "{:?}", began.elapsed());
+    assert_eq!(ended.load(Ordering::SeqCst), 1, "the caller has gone, its load has not had its time");
+    tokio::time::sleep(shop.settings.load_timeout).await;
     assert_eq!(ended.load(Ordering::SeqCst), 2, "late loads are dropped");
     assert_eq!(*films.get(1).await.unwrap().unwrap(), film(1));
 }

@@ -163,7 +163,7 @@ async fn a_step_of_l2s_clock_makes_nothing_live_longer() {
             shop.repository.put(Film { version: second, ..film(1) });
             let node = if second % 2 == 0 { &films } else { &shop.films() };
             let answer = look(node, Lookup::one(1).skip_l1()).await.unwrap().unwrap();
-            node.namespace().shutdown().await;
+            settle().await;
             if shop.repository.loads() > loads {
                 loads = shop.repository.loads();
                 loaded_at = second;

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tierstack_core::l1::{L1Layer, Store};
+use tierstack_core::Store;
+use tierstack_core::l1::L1Layer;
 use tierstack_core::revalidate::{Refreshes, RevalidateLayer};
 use tierstack_core::{
     Accept, Age, Answers, Counters, EachLayer, Entry, Error, ErrorKind, Inner, L1, Level, Lookup, Stack,

@@ -65,19 +65,12 @@ async fn a_list_is_loaded_once_for_the_fleet() {
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_dies_frees_those_who_wait() {
     let shop = Shop::new(1);
-    shop.repository.hold_loads();
-    let (holder, waiter) = (shop.films(), shop.films());
-    let held = ask(&holder, 1);
-    while shop.repository.loads() == 0 {
-        tokio::task::yield_now().await;
-    }
-    held.abort();
-    assert!(held.await.unwrap_err().is_cancelled());
+    let waiter = shop.films();
+    shop.take_right_and_die(1).await;
     let began = tokio::time::Instant::now();
     let waiting = ask(&waiter, 1);
     settle().await;
-    assert_eq!(shop.repository.loads(), 1, "it waits for the right of the dead");
-    shop.repository.release_loads();
+    assert_eq!(shop.repository.loads(), 0, "it waits for the right of the dead");
     assert_eq!(*waiting.await.unwrap().unwrap().unwrap(), film(1));
     let waited = began.elapsed();
     assert!(
@@ -104,18 +97,10 @@ async fn a_right_that_ends_frees_those_who_wait() {
     shop.settings.load_timeout = Duration::from_millis(200);
     shop.settings.wait_for_load = Duration::from_secs(30);
     shop.settings.lookup_timeout = Duration::from_secs(60);
-    shop.repository.hold_loads();
-    let (holder, waiter) = (shop.films(), shop.films());
-    let held = ask(&holder, 1);
-    while shop.repository.loads() == 0 {
-        tokio::task::yield_now().await;
-    }
-    held.abort();
-    let _ = held.await;
+    let waiter = shop.films();
+    shop.take_right_and_die(1).await;
     let began = tokio::time::Instant::now();
     let waiting = ask(&waiter, 1);
-    settle().await;
-    shop.repository.release_loads();
     assert!(waiting.await.unwrap().unwrap().is_some());
     assert!(
         began.elapsed() <= shop.settings.right_life() + Duration::from_millis(40),

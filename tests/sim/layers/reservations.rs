@@ -111,6 +111,8 @@ async fn a_reservation_stands_until_its_key_is_invalidated() {
         source: Level::Origin,
         age: Age::Fresh,
         keep,
+        followed: false,
+        published: false,
     };
     let stands = store.reserve(&1);
     store.evict(&1);

@@ -160,8 +160,23 @@ impl<E: Entity> Cache<E> {
         self.0.clock.coarse().plus(self.0.settings.lookup_timeout)
     }
 
-    /// Asks one of the stacks, in parts of at most `max_batch` keys, a few at a time.
+    /// Asks one of the stacks, and counts what it tells of each key.
     pub(super) async fn ask<K: Key, V: Send + Sync + 'static>(
+        &self,
+        half: &Half<K, V>,
+        lookup: Lookup<K>,
+    ) -> Result<Answers<K, V>, Error> {
+        let count = lookup.keys().len();
+        let answers = self.ask_in_parts(half, lookup).await;
+        match &answers {
+            Ok(answers) => answers.iter().for_each(|(_, outcome)| self.0.counters.told(outcome)),
+            Err(_) => self.0.counters.add(Event::Error, count),
+        }
+        answers
+    }
+
+    /// Asks in parts of at most `max_batch` keys, a few at a time.
+    async fn ask_in_parts<K: Key, V: Send + Sync + 'static>(
         &self,
         half: &Half<K, V>,
         mut lookup: Lookup<K>,
@@ -182,7 +197,6 @@ impl<E: Entity> Cache<E> {
                 Err(error) => refused.push((place, (key, Err(error)))),
             }
         }
-        self.0.counters.add(Event::Error, refused.len());
         if admitted.len() <= settings.max_batch {
             if !admitted.is_empty() {
                 answers.extend(half.stack.ask(Lookup::distinct(admitted, terms)).await?);

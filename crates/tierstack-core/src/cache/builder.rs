@@ -7,7 +7,7 @@ use super::stack_parts::{Make, Of};
 use super::{Cache, Parts};
 use crate::counters::Counters;
 use crate::l1::L1;
-use crate::origin::Origin;
+use crate::origin::{Bulkhead, Origin};
 use crate::{Entity, Error, Freshness, Namespace, Schema, Settings};
 
 /// A cache being built. Only the origin is required.
@@ -87,16 +87,28 @@ impl<E: Entity> CacheBuilder<E> {
         let depends_on = rows_format.special("rows");
         let shared = namespace.shared();
         let (clock, counters) = (shared.clock.clone(), Arc::new(Counters::default()));
-        let make =
-            Make { namespace: &namespace, settings: &settings, freshness: &freshness, counters: &counters };
+        let bulkhead = Arc::new(Bulkhead::new(&settings));
+        let make = Make {
+            namespace: &namespace,
+            settings: &settings,
+            freshness: &freshness,
+            counters: &counters,
+            bulkhead: &bulkhead,
+        };
         let rows = Of {
             schema: schema.fingerprint("row"),
             format: &format,
             depends_on: schema.projection.is_some().then_some(&depends_on),
+            one_by_one: false,
         };
         let objects = make.parts(&rows, l1.as_ref())?.half(origin.rows);
         let index_l1 = l1.as_ref().filter(|_| lists > 0).map(|l1| l1.for_lists(lists));
-        let lists = Of { schema: schema.fingerprint("list"), format: &format, depends_on: Some(&depends_on) };
+        let lists = Of {
+            schema: schema.fingerprint("list"),
+            format: &format,
+            depends_on: Some(&depends_on),
+            one_by_one: false,
+        };
         let index = match origin.index {
             Some(index) => Some(make.parts(&lists, index_l1.as_ref())?.half(index)),
             None => None,

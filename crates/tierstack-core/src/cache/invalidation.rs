@@ -99,16 +99,15 @@ impl<E: Entity> Local for Parts<E> {
     }
 
     fn invalidate(&self, rows: &[&str]) {
-        if let Some(index) = self.index.as_ref().and_then(|index| index.store.as_ref()) {
-            index.invalidate_all();
+        if let Some(index) = &self.index {
+            index.forget_all();
         }
-        let Some(objects) = &self.objects.store else { return };
         if self.schema.projection.is_some() {
-            return objects.invalidate_all();
+            return self.objects.forget_all();
         }
         for row in rows {
             if let Some(pk) = self.rows_format.read::<E::Pk>(row) {
-                objects.invalidate(&pk);
+                self.objects.forget(&pk);
             }
         }
     }

@@ -13,11 +13,12 @@ pub use batch::BatchError;
 pub use builder::CacheBuilder;
 
 use crate::counters::{Counters, Event};
-use crate::l1::Store;
+use crate::single_flight::Flights;
+use crate::store::Store;
 use crate::tier::BoxFuture;
 use crate::{
-    Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, KeyFormat, Lookup, Namespace, Outcome, RowKey,
-    Schema, Settings, Stack, Stats, WireKey,
+    Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, Key, KeyFormat, Lookup, Namespace, Outcome,
+    RowKey, Schema, Settings, Stack, Stats, WireKey,
 };
 
 /// A read-through cache of one entity. Cloning it counts one reference up.
@@ -25,12 +26,13 @@ use crate::{
 /// Built by [`Namespace::cache`], or [`Cache::builder`] for a namespace of one entity.
 ///
 /// # Concurrent calls on the same key
-/// A hit is answered from L1. Of several misses, on this node or others, one takes the right to fill the key in L2 and
-/// loads; the others wait for it a bounded time. Without an L2 each loads.
+/// A hit is answered from L1. Of several misses in this process one is looked up, and the others follow it, each until
+/// its own deadline; of several nodes one takes the right to fill the key in L2 and loads, and the others wait for it a
+/// bounded time. A caller that asks after an invalidation has returned follows nothing that began before it.
 ///
 /// # Cancel safety
-/// Every method may be dropped at any await. A dropped load leaves its right to end by itself; a dropped `invalidate`
-/// may or may not have taken effect and should be repeated.
+/// Every method may be dropped at any await. What it looked up goes on, for others and for the tiers; a dropped
+/// `invalidate` may or may not have taken effect and should be repeated.
 pub struct Cache<E: Entity>(Arc<Parts<E>>);
 
 /// What the clones of a cache share.
@@ -53,6 +55,25 @@ struct Parts<E: Entity> {
 pub(crate) struct Half<K, V> {
     stack: Stack<K, V>,
     store: Option<Arc<Store<K, V>>>,
+    flights: Arc<Flights<K, V>>,
+}
+
+impl<K: Key, V: Send + Sync + 'static> Half<K, V> {
+    /// Forgets a key on this node: nobody joins what is looking it up, then L1 drops it.
+    fn forget(&self, key: &K) {
+        self.flights.detach(key);
+        if let Some(store) = &self.store {
+            store.invalidate(key);
+        }
+    }
+
+    /// The same for all keys.
+    fn forget_all(&self) {
+        self.flights.detach_all();
+        if let Some(store) = &self.store {
+            store.invalidate_all();
+        }
+    }
 }
 
 impl<E: Entity> Cache<E> {

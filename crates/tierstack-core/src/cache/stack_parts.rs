@@ -8,12 +8,15 @@ use tower_layer::Layer;
 
 use super::Half;
 use crate::counters::Counters;
-use crate::l1::{L1, L1Layer, Store};
+use crate::l1::{L1, L1Layer};
 use crate::l2::{L2Layer, L2Options};
 use crate::loader::Loader;
+use crate::merge::{MergeLayer, Merger};
 use crate::namespace::Drain;
-use crate::origin::{OriginLayer, OriginOptions};
+use crate::origin::{Bulkhead, OriginLayer, OriginOptions};
 use crate::revalidate::{Refreshes, RevalidateLayer};
+use crate::single_flight::{FlightOptions, Flights, SingleFlightLayer};
+use crate::store::Store;
 use crate::{Error, Freshness, Key, KeyFormat, Namespace, Settings, Stack, WireKey};
 
 /// What all stacks of one cache are made from.
@@ -22,6 +25,7 @@ pub(crate) struct Make<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) freshness: &'a Freshness,
     pub(crate) counters: &'a Arc<Counters>,
+    pub(crate) bulkhead: &'a Arc<Bulkhead>,
 }
 
 /// What one of the stacks holds.
@@ -30,6 +34,8 @@ pub(crate) struct Of<'a> {
     pub(crate) format: &'a KeyFormat,
     /// The record that its entries rest on, if they are derived.
     pub(crate) depends_on: Option<&'a WireKey>,
+    /// Whether the origin answers one key at a time.
+    pub(crate) one_by_one: bool,
 }
 
 impl Make<'_> {
@@ -48,14 +54,28 @@ impl Make<'_> {
             .transpose()?
             .map(Arc::new);
         let refreshes = Arc::new(Refreshes::new(&settings, clock.clone(), Arc::clone(&counters)));
-        let drain: Arc<dyn Drain> = Arc::clone(&refreshes) as Arc<dyn Drain>;
-        self.namespace.enter_drain(Arc::downgrade(&drain));
+        let flight_options = FlightOptions {
+            settings: settings.clone(),
+            clock: clock.clone(),
+            counters: Arc::clone(&counters),
+            over_l2: shared.tier.is_some(),
+            one_by_one: of.one_by_one,
+        };
+        let flights = Arc::new(Flights::new(flight_options, store.clone())?);
+        // A refresh is led by a flight: refreshes are drained first.
+        for drain in [Arc::clone(&refreshes) as Arc<dyn Drain>, Arc::clone(&flights) as Arc<dyn Drain>] {
+            self.namespace.enter_drain(Arc::downgrade(&drain));
+        }
+        let merger = (shared.tier.is_some() && !of.one_by_one)
+            .then(|| Merger::new(&settings, clock.clone()).map(Arc::new))
+            .transpose()?;
         let origin = OriginLayer::new(OriginOptions {
             freshness: freshness.clone(),
             settings: settings.clone(),
             clock: clock.clone(),
             random: random.clone(),
             counters: Arc::clone(&counters),
+            bulkhead: Arc::clone(self.bulkhead),
         })?;
         let l2 = shared.tier.as_ref().map(|tier| {
             L2Layer::new(L2Options {
@@ -70,7 +90,7 @@ impl Make<'_> {
                 counters,
             })
         });
-        Ok(StackParts { store, refreshes, l2: l2.transpose()?, origin })
+        Ok(StackParts { store, refreshes, flights, l2: l2.transpose()?, merger, origin })
     }
 }
 
@@ -78,6 +98,8 @@ impl Make<'_> {
 pub(crate) struct StackParts<K: Key, V> {
     pub(crate) store: Option<Arc<Store<K, V>>>,
     refreshes: Arc<Refreshes<K>>,
+    pub(crate) flights: Arc<Flights<K, V>>,
+    merger: Option<Arc<Merger<K, V>>>,
     l2: Option<L2Layer<K, V>>,
     origin: OriginLayer<K, V>,
 }
@@ -87,12 +109,17 @@ where
     K: Key,
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    /// Revalidate over L1 over L2 over Origin; L1 and L2 where there are such.
+    /// Revalidate over L1 over single flight over L2 over Merge over Origin. Without an L2, single flight merges loads
+    /// itself.
     pub(crate) fn over(&self, loader: Arc<dyn Loader<K, V>>) -> Stack<K, V> {
         let origin = self.origin.over(loader);
-        let below = match &self.l2 {
-            None => Stack::new(origin),
-            Some(l2) => Stack::new(l2.layer(origin)),
+        let flights = SingleFlightLayer::new(Arc::clone(&self.flights));
+        let below = match (&self.l2, &self.merger) {
+            (None, _) => flights.layer(origin),
+            (Some(l2), None) => flights.layer(l2.layer(origin)),
+            (Some(l2), Some(merger)) => {
+                flights.layer(l2.layer(MergeLayer::new(Arc::clone(merger)).layer(origin)))
+            }
         };
         let revalidate = RevalidateLayer::new(Arc::clone(&self.refreshes));
         match &self.store {
@@ -103,6 +130,6 @@ where
 
     /// The stack over `loader`, with what the handle reaches past it.
     pub(crate) fn half(self, loader: Arc<dyn Loader<K, V>>) -> Half<K, V> {
-        Half { stack: self.over(loader), store: self.store }
+        Half { stack: self.over(loader), store: self.store, flights: self.flights }
     }
 }

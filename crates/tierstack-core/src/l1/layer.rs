@@ -8,8 +8,8 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use super::service::L1Service;
-use super::store::{Eviction, Size, Store, Weigh};
 use crate::counters::Counters;
+use crate::store::{Eviction, Size, Store, Weigh};
 use crate::{Clock, Error, Key, Settings};
 
 /// The size and life of L1.
@@ -29,10 +29,6 @@ pub struct L1<V> {
 }
 
 impl<V> L1<V> {
-    /// Over an L2, an entry answers from L1 this long at most, unless [`L1::life`] says otherwise: so long may another
-    /// node's write go unseen here.
-    pub const DEFAULT_LIFE_OVER_L2: Duration = Duration::from_secs(5);
-
     /// At most `entries` entries.
     pub fn capacity(entries: u64) -> Self {
         L1 { capacity: entries, weigh: None, eviction: Eviction::default(), life: None }
@@ -97,7 +93,7 @@ impl<V> L1<V> {
             capacity: self.capacity,
             weigh: self.weigh.clone(),
             eviction: self.eviction,
-            life: self.life.or(over_l2.then_some(Self::DEFAULT_LIFE_OVER_L2)),
+            life: self.life.or(over_l2.then_some(Store::<K, V>::DEFAULT_LIFE_OVER_L2)),
         };
         Ok(Store::new(size, settings.brief_for, clock, counters))
     }

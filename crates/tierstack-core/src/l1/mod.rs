@@ -8,8 +8,6 @@
 
 mod layer;
 mod service;
-mod store;
 
 pub use layer::{L1, L1Layer};
 pub use service::{L1Service, ResponseFuture};
-pub use store::{Eviction, Reservation, Store};

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use smallvec::SmallVec;
 use tower_service::Service;
 
-use super::store::{Reservation, Store};
 use crate::stack::{Inner, ask};
+use crate::store::{Reservation, Store};
 use crate::tier::BoxFuture;
 use crate::{Answers, Error, Key, Lookup, Outcome};
 
@@ -113,7 +113,9 @@ impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> L1Service<K, V, S> {
                 lookup.keys().iter().map(|key| store.reserve(key)).collect();
             let answers = ask(inner, lookup).await?;
             for ((key, outcome), reservation) in answers.iter().zip(reserved) {
-                if let Ok(Some(answer)) = outcome {
+                if let Ok(Some(answer)) = outcome
+                    && !answer.published
+                {
                     store.publish(key, reservation, answer);
                 }
             }

@@ -1,9 +1,10 @@
-//! The load of a lookup, and what becomes of the rights under which it was made: steps 3 and 4 of the module's page.
+//! Steps 3 and 4: the load of a lookup, and what becomes of the rights under which it was made.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::lookup::{Look, Open, Round};
+use super::lease::Leases;
+use super::lookup::{Known, Look, Open};
 use super::requests::{TierSync, send};
 use crate::counters::Event;
 use crate::record::ToWrite;
@@ -12,44 +13,46 @@ use crate::{
     Answer, Answers, Error, ErrorKind, Fill, Filled, Ground, Keep, Key, Lookup, Moment, Terms, Token, WireKey,
 };
 
-impl<K, V> Look<'_, K, V>
+impl<S> Look<S>
 where
-    K: Key,
-    V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    S: Send + Sync + 'static,
 {
     /// Steps 3 and 4.
-    pub(super) async fn load<S: Inner<K, V>>(&mut self, inner: S, round: Round) {
-        let Round { right, granted, unanswered, barred, sync, ground, .. } = round;
+    pub(super) async fn load<K, V>(&self, leases: Leases<K>) -> Known<V>
+    where
+        K: Key,
+        V: Serialize + DeserializeOwned + Send + Sync + 'static,
+        S: Inner<K, V>,
+    {
+        let Leases { right, granted, unanswered, barred, sync, ground } = leases;
         let rights = granted.len();
         // Only a right that is known to be granted may fill; each that may have been is given up.
         let to_settle = rights + unanswered.len();
-        let open: Vec<Open> = granted.into_iter().chain(unanswered).chain(barred).collect();
-        if open.is_empty() {
-            return;
-        }
+        let open: Vec<Open<K>> = granted.into_iter().chain(unanswered).chain(barred).collect();
         self.options.counters.add(Event::Bypass, open.len() - rights);
-        let keys = open.iter().map(|open| self.rows[open.place].0.clone()).collect();
+        let keys = open.iter().map(|open| open.key.clone()).collect();
         let began = self.options.clock.coarse();
-        let answers = match ask(inner, Lookup::distinct(keys, self.terms_below(to_settle, began))).await {
-            Ok(answers) if self.are_of(&open, &answers) => answers,
+        let lookup = Lookup::distinct(keys, self.terms_below(to_settle, began));
+        let answers = match ask(self.inner.clone(), lookup).await {
+            Ok(answers) if are_of(&open, &answers) => answers,
             Ok(answers) => {
                 let text = format!(
                     "a service below L2 was asked for {} keys and answered {}, or others: mend it",
                     open.len(),
                     answers.len()
                 );
-                self.fail(&open, &Error::new(ErrorKind::Loader, text));
-                return self.give_up(&open[..to_settle], right).await;
+                self.give_up(&open[..to_settle], right).await;
+                return failed(&open, &Error::new(ErrorKind::Loader, text));
             }
             Err(error) => {
-                self.fail(&open, &error);
-                return self.give_up(&open[..to_settle], right).await;
+                self.give_up(&open[..to_settle], right).await;
+                return failed(&open, &error);
             }
         };
         let stamp = answers.stamp.clone();
         let mut bytes_left = self.options.settings.max_fill_bytes;
+        let mut known = Known::with_capacity(open.len());
         let mut fills = Vec::with_capacity(to_settle);
-        let mut filling = Vec::with_capacity(to_settle);
         for (at, ((_, mut outcome), open)) in answers.into_iter().zip(&open).enumerate() {
             let mut record = None;
             if let Ok(Some(answer)) = &mut outcome
@@ -64,29 +67,33 @@ where
                 }
             }
             if at < to_settle {
-                filling.push((open.place, record.is_some()));
                 let life = self.options.freshness.longest();
                 fills.push(Fill { key: open.wire.clone(), right, record, life });
             }
-            self.rows[open.place].1 = outcome;
+            known.push((open.place, outcome));
         }
         if fills.is_empty() {
-            return;
+            return known;
         }
-        let (_, each) = send(self.options, &self.terms, fills.len(), self.options.tier.fill(&fills)).await;
-        for ((place, brought), filled) in filling.into_iter().zip(each) {
+        let filling = self.options.tier.fill(&fills);
+        let (_, each) = send(&self.options, self.share_after_load(), fills.len(), filling).await;
+        for (((_, outcome), fill), filled) in known.iter_mut().zip(&fills).zip(each) {
             let Ok(filled) = filled else { continue };
             self.options.counters.filled(filled);
-            if let (Filled::Ok, true, Ok(Some(answer))) = (filled, brought, &mut self.rows[place].1) {
+            if let (Filled::Ok, Some(_), Ok(Some(answer))) = (filled, &fill.record, outcome) {
                 answer.keep = Keep::Life;
             }
         }
+        known
     }
 
-    /// The terms of the load: of what time is left, a part is kept back in which the rights are used or given up.
+    /// The terms of the load. It is not bounded by the deadline of a caller, if others may wait for it too; else a part of
+    /// what time is left is kept back, in which the rights are used or given up.
     fn terms_below(&self, rights: usize, now: Moment) -> Terms {
-        let mut terms = self.terms;
-        if let (Some(deadline), 1..) = (terms.deadline, rights) {
+        let mut terms = Terms { in_parts: false, ..self.terms };
+        if self.terms.in_parts {
+            terms.deadline = None;
+        } else if let (Some(deadline), 1..) = (terms.deadline, rights) {
             let left = deadline.since(now);
             let kept_back = self.options.settings.l2_timeout.min(left / 4);
             terms.deadline = Some(now.plus(left - kept_back));
@@ -94,14 +101,8 @@ where
         terms
     }
 
-    /// Whether the answers are of the keys that were asked, in their order.
-    fn are_of(&self, open: &[Open], answers: &Answers<K, V>) -> bool {
-        answers.len() == open.len()
-            && answers.iter().zip(open).all(|((key, _), open)| *key == self.rows[open.place].0)
-    }
-
     /// The bytes of an answer; `None` if L2 can't hold it, which is counted.
-    fn record(
+    fn record<V: Serialize>(
         &self,
         answer: &Answer<V>,
         key: &WireKey,
@@ -137,25 +138,26 @@ where
         encoded
     }
 
-    fn fail(&mut self, open: &[Open], error: &Error) {
-        if self.terms.accept.is_told() {
-            self.options.counters.add(Event::Error, open.len());
-        }
-        for open in open {
-            self.rows[open.place].1 = Err(error.clone());
-        }
-    }
-
-    async fn give_up(&mut self, granted: &[Open], right: Token) {
+    async fn give_up<K>(&self, granted: &[Open<K>], right: Token) {
         if granted.is_empty() {
             return;
         }
         let life = self.options.freshness.longest();
         let fills: Vec<Fill> =
             granted.iter().map(|open| Fill { key: open.wire.clone(), right, record: None, life }).collect();
-        let (_, each) = send(self.options, &self.terms, fills.len(), self.options.tier.fill(&fills)).await;
+        let filling = self.options.tier.fill(&fills);
+        let (_, each) = send(&self.options, self.share_after_load(), fills.len(), filling).await;
         for filled in each.into_iter().flatten() {
             self.options.counters.filled(filled);
         }
     }
+}
+
+/// Whether the answers are of the keys that were asked, in their order.
+fn are_of<K: Key, V>(open: &[Open<K>], answers: &Answers<K, V>) -> bool {
+    answers.len() == open.len() && answers.iter().zip(open).all(|((key, _), open)| *key == open.key)
+}
+
+fn failed<K, V>(open: &[Open<K>], error: &Error) -> Known<V> {
+    open.iter().map(|open| (open.place, Err(error.clone()))).collect()
 }

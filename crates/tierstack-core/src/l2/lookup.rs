@@ -1,285 +1,198 @@
-//! One lookup's way through L2: reading, leasing and waiting. The steps are numbered in the module's page.
+//! One lookup's way through L2: reading, then steps that lead to one another. They are numbered in the module's page.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::{self, FuturesUnordered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
+use super::lease::Leases;
 use super::options::L2Options;
-use super::requests::{Judge, TierSync, ground_of, send};
-use crate::counters::Event;
+use super::requests::{Judge, Miss, ground_of, send};
+use crate::lookup::Rest;
 use crate::stack::Inner;
-use crate::{
-    Accept, Answer, Answers, Ground, Key, LeaseFor, Leased, Lookup, Moment, Outcome, Terms, Token, WireKey,
-};
+use crate::tier::BoxFuture;
+use crate::{Answer, Answers, Key, Lookup, Moment, Outcome, Terms, Token, WireKey};
 
-/// A lease that is answered with a record we can't use is repeated with its token, this often.
-const MOST_LEASES: usize = 3;
-/// Polls of keys that another node loads: the first pause, doubled each time up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LAST_PAUSE: Duration = Duration::from_millis(32);
+/// Outcomes of some of a lookup's keys, by place.
+pub(super) type Known<V> = Vec<(usize, Outcome<V>)>;
 
 /// A key without an answer yet.
-pub(super) struct Open {
+pub(super) struct Open<K> {
     /// Its place in the lookup.
     pub(super) place: usize,
+    pub(super) key: K,
     pub(super) wire: WireKey,
     /// Token of a VALUE that was read here and can't be used.
-    observed: Option<Token>,
-    /// Somebody had the right to fill it when it was read.
-    leased: bool,
+    pub(super) observed: Option<Token>,
 }
 
-/// One lookup under way.
-pub(super) struct Look<'a, K, V> {
-    pub(super) options: &'a L2Options,
+/// What the steps of one lookup share.
+pub(super) struct Look<S> {
+    pub(super) options: Arc<L2Options>,
     pub(super) terms: Terms,
-    pub(super) rows: SmallVec<[(K, Outcome<V>); 1]>,
+    pub(super) inner: S,
 }
 
-/// What a round of leases decided.
-pub(super) struct Round {
-    /// The right that was granted; also the token of every floor that this round's leases made.
-    pub(super) right: Token,
-    /// May be loaded and filled.
-    pub(super) granted: Vec<Open>,
-    /// Their lease had no answer: may be loaded, and the right given up, should it have been granted.
-    pub(super) unanswered: Vec<Open>,
-    /// May be loaded; nobody may fill it now.
-    pub(super) barred: Vec<Open>,
-    /// Someone else is loading it.
-    waiting: Vec<Open>,
-    /// When the last lease was asked, and the tier's clock then.
-    pub(super) sync: Option<TierSync>,
-    /// What derived entries of this round rest on, read before the load.
-    pub(super) ground: Option<Ground>,
+/// What is to be done next for some keys.
+pub(super) enum Step<K> {
+    /// Ask for rights; keys that another node is loading are waited for, up to that time.
+    Lease(Vec<Open<K>>, Option<Moment>),
+    /// Load what leases decided on.
+    Load(Leases<K>),
+    /// Wait for another node's load, up to that time.
+    Wait(Vec<Open<K>>, Moment),
 }
 
-impl Round {
-    /// A round without rights.
-    fn barred(barred: Vec<Open>) -> Self {
-        Round {
-            right: Token::NONE,
-            granted: Vec::new(),
-            unanswered: Vec::new(),
-            barred,
-            waiting: Vec::new(),
-            sync: None,
-            ground: None,
-        }
-    }
+/// The steps that follow one, if any.
+pub(super) type Next<K> = SmallVec<[Step<K>; 3]>;
+
+/// What a read found at a key.
+pub(super) enum Found<V> {
+    Answer(Answer<V>),
+    Miss(Miss),
+    /// L2 did not answer.
+    Unreached,
 }
 
-pub(super) async fn look<K, V, S>(options: &L2Options, inner: S, lookup: Lookup<K>) -> Answers<K, V>
+pub(super) async fn look<K, V, S>(options: Arc<L2Options>, inner: S, lookup: Lookup<K>) -> Answers<K, V>
 where
     K: Key,
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
-    S: Inner<K, V>,
+    S: Inner<K, V> + Sync,
 {
     let terms = lookup.terms;
     let keys = lookup.into_keys();
     let wires = options.format.wire(&keys);
-    let mut look = Look { options, terms, rows: SmallVec::with_capacity(keys.len()) };
-    let mut open = Vec::with_capacity(keys.len());
+    let look = Look { options, terms, inner };
+    let mut rows: SmallVec<[(K, Outcome<V>); 1]> = SmallVec::with_capacity(keys.len());
+    let mut asked = Vec::with_capacity(keys.len());
+    let mut places = Vec::with_capacity(keys.len());
     for (place, (key, wire)) in keys.into_iter().zip(wires).enumerate() {
-        match wire {
-            Ok(wire) => {
-                open.push(Open { place, wire, observed: None, leased: false });
-                look.rows.push((key, Ok(None)));
-            }
-            Err(refused) => {
-                options.counters.add(Event::Error, 1);
-                look.rows.push((key, Err(refused)));
-            }
+        rows.push((key, wire.as_ref().map(|_| None).map_err(Clone::clone)));
+        if let Ok(wire) = wire {
+            asked.push(wire);
+            places.push(place);
         }
     }
-    let mut barred = Vec::new();
-    let mut reachable = terms.use_l2;
-    if reachable && terms.read_l2 {
-        (open, barred, reachable) = look.read(open).await;
-    }
-    if terms.load {
-        look.load_rest(inner, open, barred, reachable).await;
+    let open = |rows: &[(K, Outcome<V>)], place: usize, wire, observed| {
+        let (key, _) = &rows[place];
+        Open { place, key: key.clone(), wire, observed }
+    };
+    let (mut rest, mut barred) = (Vec::new(), Vec::new());
+    if terms.use_l2 && terms.read_l2 {
+        let found = look.read(&mut asked).await;
+        for ((place, wire), found) in places.into_iter().zip(asked).zip(found) {
+            match found {
+                Found::Answer(answer) => rows[place].1 = Ok(Some(answer)),
+                Found::Miss(miss) => {
+                    let may_fill = terms.fill_l2 && !miss.outranked;
+                    let keys = if may_fill { &mut rest } else { &mut barred };
+                    keys.push(open(&rows, place, wire, miss.observed));
+                }
+                Found::Unreached => barred.push(open(&rows, place, wire, None)),
+            }
+        }
     } else {
-        options.counters.add(Event::Unknown, open.len() + barred.len());
+        let keys = if terms.use_l2 && terms.fill_l2 { &mut rest } else { &mut barred };
+        keys.extend(places.into_iter().zip(asked).map(|(place, wire)| open(&rows, place, wire, None)));
     }
-    Answers::new(look.rows)
+    if !terms.load || (rest.is_empty() && barred.is_empty()) {
+        return Answers::new(rows);
+    }
+    let mut first = Next::new();
+    if !rest.is_empty() {
+        first.push(Step::Lease(rest, None));
+    }
+    if !barred.is_empty() {
+        first.push(Step::Load(Leases::barred(barred)));
+    }
+    let mut rest = steps(look, first);
+    if terms.in_parts {
+        return Answers::new(rows).with_rest(rest);
+    }
+    while let Some(known) = rest.next().await {
+        for (place, outcome) in known {
+            rows[place].1 = outcome;
+        }
+    }
+    Answers::new(rows)
 }
 
-impl<K, V> Look<'_, K, V>
+/// Takes steps, those that follow one another's side by side, and brings what each makes known.
+fn steps<K, V, S>(look: Look<S>, first: Next<K>) -> Rest<V>
 where
     K: Key,
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    S: Inner<K, V> + Sync,
 {
-    fn answer(&mut self, place: usize, answer: Answer<V>) {
-        if self.terms.accept.is_told() {
-            self.options.counters.answer(&answer);
-        }
-        self.rows[place].1 = Ok(Some(answer));
+    let look = Arc::new(look);
+    let under_way: FuturesUnordered<BoxFuture<'static, (Known<V>, Next<K>)>> =
+        first.into_iter().map(|step| look.clone().take(step)).collect();
+    Box::pin(stream::unfold((look, under_way), |(look, mut under_way)| async move {
+        let (known, next) = under_way.next().await?;
+        under_way.extend(next.into_iter().map(|step| look.clone().take(step)));
+        Some((known, (look, under_way)))
+    }))
+}
+
+impl<S: Send + Sync + 'static> Look<S> {
+    fn take<K, V>(self: Arc<Self>, step: Step<K>) -> BoxFuture<'static, (Known<V>, Next<K>)>
+    where
+        K: Key,
+        V: Serialize + DeserializeOwned + Send + Sync + 'static,
+        S: Inner<K, V>,
+    {
+        Box::pin(async move {
+            match step {
+                Step::Lease(open, until) => self.lease(open, until).await,
+                Step::Load(leases) => (self.load(leases).await, Next::new()),
+                Step::Wait(open, until) => self.wait(open, until).await,
+            }
+        })
     }
 
-    /// Step 1. Answers what can be; gives back the others, those that must not be filled, and whether L2 was reached.
-    async fn read(&mut self, open: Vec<Open>) -> (Vec<Open>, Vec<Open>, bool) {
-        // Moved, not cloned: most keys of a read are answered by it.
-        let (opened, mut wires): (Vec<(usize, Option<Token>)>, Vec<WireKey>) =
-            open.into_iter().map(|open| ((open.place, open.observed), open.wire)).unzip();
+    /// Step 1: one request for all of `wires`, which are left as they were.
+    pub(super) async fn read<V: DeserializeOwned>(&self, wires: &mut Vec<WireKey>) -> Vec<Found<V>> {
         wires.extend(self.options.depends_on.clone());
-        let reading = self.options.tier.read(&wires);
-        let (sync, mut each) = send(self.options, &self.terms, wires.len(), reading).await;
+        let reading = self.options.tier.read(wires);
+        let (sync, mut each) = send(&self.options, self.share(), wires.len(), reading).await;
         let ground = match &self.options.depends_on {
-            Some(_) => each.pop().and_then(Result::ok).and_then(|bytes| ground_of(bytes.as_ref())),
+            Some(_) => {
+                wires.pop();
+                each.pop().and_then(Result::ok).and_then(|bytes| ground_of(bytes.as_ref()))
+            }
             None => None,
         };
-        let judge = Judge { options: self.options, sync, accept: self.terms.accept, ground };
-        let (mut rest, mut outranked, mut reached) = (Vec::new(), Vec::new(), true);
-        for (((place, observed), wire), found) in opened.into_iter().zip(wires).zip(each) {
-            let Ok(bytes) = found else {
-                reached = false;
-                rest.push(Open { place, wire, observed, leased: false });
-                continue;
-            };
-            match judge.answer(&wire, bytes.as_ref()) {
-                Ok(answer) => self.answer(place, answer),
-                Err(miss) => {
-                    let open = Open { place, wire, observed: miss.observed, leased: miss.leased };
-                    if miss.outranked { &mut outranked } else { &mut rest }.push(open);
-                }
-            }
-        }
-        (rest, outranked, reached)
+        let judge = Judge { options: &self.options, sync, accept: self.terms.accept, ground };
+        let found = wires.iter().zip(each).map(|(wire, found)| match found {
+            Ok(bytes) => judge.answer(wire, bytes.as_ref()).map_or_else(Found::Miss, Found::Answer),
+            Err(_) => Found::Unreached,
+        });
+        found.collect()
     }
 
-    /// Steps 2 to 5 for what the read left.
-    async fn load_rest<S: Inner<K, V>>(
-        &mut self,
-        inner: S,
-        open: Vec<Open>,
-        barred: Vec<Open>,
-        reachable: bool,
-    ) {
-        if !reachable {
-            let barred = open.into_iter().chain(barred).collect();
-            return self.load(inner, Round::barred(barred)).await;
-        }
-        let mut round = self.lease(open).await;
-        round.barred.extend(barred);
-        let mut waiting = std::mem::take(&mut round.waiting);
-        if !self.terms.read_l2 {
-            // What another is loading may be older than this lookup.
-            round.barred.append(&mut waiting);
-        }
-        self.load(inner.clone(), round).await;
-        // A refresh behind a stale answer leaves the key to whoever is loading it.
-        if waiting.is_empty() || self.terms.accept == Accept::Renewed {
-            return;
-        }
-        self.options.counters.add(Event::Wait, waiting.len());
-        let clock = &self.options.clock;
-        // At most half of the lookup's time goes into the wait: the rest is for a load of its own.
-        let now = clock.coarse();
-        let half = self.terms.deadline.map_or(Moment::NEVER, |deadline| now.plus(deadline.since(now) / 2));
-        let until = now.plus(self.options.settings.wait_for_load).min(half);
-        while !waiting.is_empty() {
-            let (free, outranked) = self.wait(&mut waiting, until).await;
-            let mut round = self.lease(free).await;
-            round.barred.extend(outranked);
-            // Taken by yet another node: wait for that one, within the same time.
-            waiting.append(&mut round.waiting);
-            if clock.coarse() >= until {
-                round.barred.append(&mut waiting);
-            }
-            self.load(inner.clone(), round).await;
+    /// What a request may take before the load: a part of the time there is, so that some is left for the origin.
+    pub(super) fn share(&self) -> Duration {
+        match self.left() {
+            Some(left) => self.options.settings.l2_timeout.min(left / 4),
+            None => self.options.settings.l2_timeout,
         }
     }
 
-    /// Step 2. Asks for rights, and answers what has been filled meanwhile.
-    async fn lease(&mut self, mut open: Vec<Open>) -> Round {
-        // A right of its own for each round: it is also the token of a floor that the lease makes. With the same one again,
-        // a dependency record that was lost meanwhile would come back under the token that older entries rest on.
-        let right = self.options.random.token();
-        let mut round = Round { right, ..Round::barred(Vec::new()) };
-        for _ in 0..MOST_LEASES {
-            if open.is_empty() {
-                break;
-            }
-            let life = self.options.settings.right_life();
-            let mut asks: Vec<LeaseFor> = open
-                .iter()
-                .map(|open| LeaseFor { key: open.wire.clone(), right, observed: open.observed, life })
-                .collect();
-            if let Some(key) = &self.options.depends_on {
-                // A floor that is there already stays; one that isn't must outlive what will rest on it.
-                let life = self.options.freshness.longest() * 2;
-                asks.push(LeaseFor { key: key.clone(), right, observed: None, life });
-            }
-            let leasing = self.options.tier.lease(&asks);
-            let (sync, mut each) = send(self.options, &self.terms, asks.len(), leasing).await;
-            if self.options.depends_on.is_some() {
-                let ground = each.pop().and_then(Result::ok).and_then(|leased| leased.ground().cloned());
-                // Of several leases the first was before every load and every read that this round rests on.
-                round.ground = round.ground.take().or(ground);
-            }
-            if each.iter().any(Result::is_ok) {
-                round.sync = Some(sync);
-            }
-            let judge = Judge {
-                options: self.options,
-                sync,
-                accept: self.terms.accept,
-                ground: round.ground.clone(),
-            };
-            let mut again = Vec::new();
-            for (mut open, leased) in open.into_iter().zip(each) {
-                match leased {
-                    Ok(Leased::Right(_)) => round.granted.push(open),
-                    Ok(Leased::Bypass(_)) => round.barred.push(open),
-                    Err(_) => round.unanswered.push(open),
-                    Ok(Leased::Wait(..)) => round.waiting.push(open),
-                    Ok(Leased::Record(bytes)) => {
-                        let found = judge.answer(&open.wire, Some(&bytes));
-                        match found {
-                            // A lookup that must load takes no record, but may replace this one.
-                            Ok(answer) if self.terms.read_l2 => self.answer(open.place, answer),
-                            Ok(answer) => {
-                                open.observed = Some(answer.meta.token);
-                                again.push(open);
-                            }
-                            Err(miss) if miss.outranked => round.barred.push(open),
-                            Err(miss) => {
-                                open.observed = miss.observed;
-                                again.push(open);
-                            }
-                        }
-                    }
-                }
-            }
-            open = again;
-        }
-        round.barred.extend(open);
-        round
+    /// What a request may take after the load. Of a lookup that others wait for, too, no caller's deadline cuts it short:
+    /// what was loaded is to be stored.
+    pub(super) fn share_after_load(&self) -> Duration {
+        let most = self.options.settings.l2_timeout;
+        if self.terms.in_parts { most } else { self.left().map_or(most, |left| most.min(left)) }
     }
 
-    /// Step 5. Polls until a key is no longer loaded by another node, or the time is up. Gives back those that are free to
-    /// be leased, and those that must not be filled; leaves the others in `waiting`.
-    async fn wait(&mut self, waiting: &mut Vec<Open>, until: Moment) -> (Vec<Open>, Vec<Open>) {
-        let clock = &self.options.clock;
-        let mut pause = FIRST_PAUSE;
-        while !waiting.is_empty() {
-            let left = until.since(clock.coarse());
-            if left.is_zero() {
-                break;
-            }
-            clock.sleep(pause.min(left)).await;
-            pause = (pause * 2).min(LAST_PAUSE);
-            let (rest, outranked, reached) = self.read(std::mem::take(waiting)).await;
-            let (leased, free): (Vec<Open>, Vec<Open>) =
-                rest.into_iter().partition(|open| reached && open.leased);
-            *waiting = leased;
-            if !free.is_empty() || !outranked.is_empty() {
-                return (free, outranked);
-            }
-        }
-        (std::mem::take(waiting), Vec::new())
+    /// The time there is; `None` if it is unbounded, or has passed and the lookup goes on for others and the tiers.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let left = self.terms.deadline?.since(self.options.clock.coarse());
+        (!left.is_zero() || !self.terms.in_parts).then_some(left)
     }
 }

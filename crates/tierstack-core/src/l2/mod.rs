@@ -10,12 +10,17 @@
 //! 5. Keys that another node is loading are polled for a bounded time: one that nobody is loading any more is leased at
 //!    once, the rest is leased once more at the end, and then loaded in any case.
 //!
-//! A request to L2 that fails or is late makes the lookup go round L2 for the rest of it.
+//! A read that fails or is late makes the lookup go round L2 for the rest of it. Reads and leases take a part of the
+//! lookup's time at most, so that some is left for the origin.
+//!
+//! Keys part at each step: what is known is told, what is loaded doesn't wait for what is waited for. Asked in parts, as
+//! single flight does, the service answers each as soon as it is known; else all at the end.
 //!
 //! A *derived* entry (a list, a projection) also bears the token of the record it rests on, read with the lease before
 //! the load; it answers only while that record bears the same token, and the entry has seen its marks.
 
 mod layer;
+mod lease;
 mod load;
 mod lookup;
 mod options;

@@ -1,6 +1,7 @@
 //! One request to the tier each: bounded in time, counted, its reply turned into what the lookup needs.
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -10,7 +11,7 @@ use crate::counters::Event;
 use crate::freshness::{judge, satisfies};
 use crate::record::{self, Header, Kind, Read, Reader, Unusable, schema_of};
 use crate::{
-    Accept, Answer, Entry, Error, ErrorKind, Ground, Keep, Level, Meta, Moment, Reply, Terms, Token, WireKey,
+    Accept, Answer, Entry, Error, ErrorKind, Ground, Keep, Level, Meta, Moment, Reply, Token, WireKey,
 };
 
 /// When a request was sent on our clock, and what the tier's clock was when it replied: instants are carried over by the
@@ -45,17 +46,16 @@ pub(super) struct Miss {
     pub(super) leased: bool,
 }
 
-/// Sends one request, within the tier's time and the lookup's deadline.
+/// Sends one request, and gives it so much time.
 pub(super) async fn send<T>(
     options: &L2Options,
-    terms: &Terms,
+    within: Duration,
     count: usize,
     request: impl Future<Output = Reply<T>>,
 ) -> (TierSync, Vec<Result<T, Error>>) {
     options.counters.add(Event::L2Request, 1);
     let at = options.clock.coarse();
-    let until = at.plus(options.settings.l2_timeout).min(terms.deadline.unwrap_or(Moment::NEVER));
-    let reply = options.clock.before(until, request).await;
+    let reply = options.clock.before(at.plus(within), request).await;
     let mut reply = reply.unwrap_or_else(|| Reply::failed(count, &late()));
     // A tier that breaks its first law must not shift one key's record to another.
     if reply.each.len() != count {
@@ -147,6 +147,14 @@ impl Judge<'_> {
             Some(row) => Entry::Present(std::sync::Arc::new(row)),
             None => Entry::Absent,
         };
-        Ok(Answer { entry, meta, source: Level::L2, age, keep: Keep::Life })
+        Ok(Answer {
+            entry,
+            meta,
+            source: Level::L2,
+            age,
+            keep: Keep::Life,
+            followed: false,
+            published: false,
+        })
     }
 }

@@ -50,7 +50,7 @@ where
 
     fn call(&mut self, lookup: Lookup<K>) -> Self::Future {
         let (options, inner) = (Arc::clone(&self.options), self.inner.clone());
-        Box::pin(async move { Ok(lookup::look(&options, inner, lookup).await) })
+        Box::pin(async move { Ok(lookup::look(options, inner, lookup).await) })
     }
 }
 

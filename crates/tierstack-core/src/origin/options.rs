@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bulkhead::Bulkhead;
 use crate::counters::Counters;
 use crate::{Clock, Freshness, Random, Settings};
 
@@ -18,4 +19,6 @@ pub struct OriginOptions {
     pub random: Random,
     /// Counts what happens.
     pub counters: Arc<Counters>,
+    /// Bounds the loads; shared by all that read the same origin.
+    pub bulkhead: Arc<Bulkhead>,
 }

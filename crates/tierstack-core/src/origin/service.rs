@@ -49,17 +49,14 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
     async fn answer(&self, lookup: Lookup<K>) -> Answers<K, V> {
         let counters = &self.options.counters;
         let deadline = lookup.terms.deadline.unwrap_or(Moment::NEVER);
-        let told = lookup.terms.accept.is_told();
         if !lookup.terms.load {
-            counters.add(Event::Unknown, lookup.keys().len());
             return Answers::all(lookup.into_keys(), &Ok(None));
         }
         let keys = lookup.into_keys();
         match self.load(&keys, deadline).await {
-            Ok((loaded, cost_us)) => self.answers(keys, loaded, cost_us, told),
+            Ok((loaded, cost_us)) => self.answers(keys, loaded, cost_us),
             Err(error) => {
                 counters.add(Event::FailedLoad, 1);
-                counters.add(Event::Error, if told { keys.len() } else { 0 });
                 Answers::all(keys, &Err(error))
             }
         }
@@ -76,54 +73,49 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
             );
             return Err(Error::invalid(text));
         }
-        self.options.counters.add(Event::Load, 1);
         let clock = &self.options.clock;
+        let asked = clock.coarse();
+        let until = asked.plus(settings.load_timeout).min(deadline);
+        let late = || {
+            let text = "the origin did not answer in time: see load_timeout and the lookup's deadline";
+            Error::new(ErrorKind::Timeout, text)
+        };
+        let _place = clock.before(until, self.options.bulkhead.enter()).await.ok_or_else(late)??;
+        self.options.counters.add(Event::Load, 1);
         let began = clock.coarse();
-        let until = began.plus(settings.load_timeout).min(deadline);
         // A loader that panics before its first await does so in `load`, so the call is inside as well.
         let loading = AssertUnwindSafe(async { self.loader.load(keys).await }).catch_unwind();
-        let loaded = match clock.before(until, loading).await {
-            Some(Ok(loaded)) => loaded?,
-            Some(Err(_)) => {
+        let loaded = match clock.before(until, loading).await.ok_or_else(late)? {
+            Ok(loaded) => loaded?,
+            Err(_) => {
                 return Err(Error::new(ErrorKind::Origin, "the loader panicked: see its message on stderr"));
-            }
-            None => {
-                let text = "the origin did not answer in time: see load_timeout and the lookup's deadline";
-                return Err(Error::new(ErrorKind::Timeout, text));
             }
         };
         let cost = clock.coarse().since(began).as_micros();
         Ok((loaded, u32::try_from(cost).unwrap_or(u32::MAX)))
     }
 
-    fn answers(
-        &self,
-        keys: smallvec::SmallVec<[K; 1]>,
-        loaded: Loaded<K, V>,
-        cost_us: u32,
-        told: bool,
-    ) -> Answers<K, V> {
+    fn answers(&self, keys: smallvec::SmallVec<[K; 1]>, loaded: Loaded<K, V>, cost_us: u32) -> Answers<K, V> {
         let Loaded { rows, stamp, shared } = loaded;
-        let OriginOptions { freshness, clock, random, counters, .. } = &*self.options;
+        let OriginOptions { freshness, clock, random, .. } = &*self.options;
         let now = clock.coarse();
         let found = match_rows(&keys, rows);
         let answer = |row: Option<V>| {
             let (fresh_until, stale_until) = freshness.ends(row.is_none(), now, random.unit());
             let meta = Meta { token: random.token(), fresh_until, stale_until, cost_us };
             let entry = row.map_or(Entry::Absent, |row| Entry::Present(Arc::new(row)));
-            if told {
-                counters.answered(Level::Origin, Age::Fresh, entry.is_absent());
-            }
             let keep = if shared { Keep::Life } else { Keep::Nothing };
-            Answer { entry, meta, source: Level::Origin, age: Age::Fresh, keep }
-        };
-        let rows = keys.into_iter().zip(found).map(|(key, row)| match row {
-            Ok(row) => (key, Ok(Some(answer(row)))),
-            Err(error) => {
-                counters.add(Event::Error, usize::from(told));
-                (key, Err(error))
+            Answer {
+                entry,
+                meta,
+                source: Level::Origin,
+                age: Age::Fresh,
+                keep,
+                followed: false,
+                published: false,
             }
-        });
+        };
+        let rows = keys.into_iter().zip(found).map(|(key, row)| (key, row.map(|row| Some(answer(row)))));
         Answers::new(rows.collect()).stamped(stamp)
     }
 }

@@ -109,7 +109,9 @@ impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V> + Sync> Behind<K, V, S> {
         // Outside a runtime nothing can be refreshed; the stale answer stands.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let Some(begun) = self.refreshes.begin(stale) else { return };
-        terms.accept = Accept::Renewed;
+        terms.accept = Accept::Fresh;
+        // A key that another node is loading is left to it.
+        terms.wait = false;
         // The refresh is nobody's: it has a time of its own from the tiers.
         terms.deadline = None;
         runtime.spawn(run(begun, self.inner.clone(), terms));

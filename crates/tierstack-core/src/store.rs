@@ -1,4 +1,4 @@
-//! The store that the L1 layer, the handle and invalidations share.
+//! The store that the L1 layer, single flight, the handle and invalidations share.
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -69,18 +69,30 @@ pub struct Store<K, V> {
 }
 
 /// Weighs a row.
-pub(super) type Weigh<V> = Arc<dyn Fn(&V) -> u32 + Send + Sync>;
+pub(crate) type Weigh<V> = Arc<dyn Fn(&V) -> u32 + Send + Sync>;
 
-/// How the store of an entity is sized; see [`L1`](super::L1).
-pub(super) struct Size<V> {
-    pub(super) capacity: u64,
-    pub(super) weigh: Option<Weigh<V>>,
-    pub(super) eviction: Eviction,
-    pub(super) life: Option<Duration>,
+/// How the store of an entity is sized; see [`L1`](crate::L1).
+pub(crate) struct Size<V> {
+    pub(crate) capacity: u64,
+    pub(crate) weigh: Option<Weigh<V>>,
+    pub(crate) eviction: Eviction,
+    pub(crate) life: Option<Duration>,
+}
+
+impl<K, V> Store<K, V> {
+    /// Over an L2, an entry answers from L1 this long at most, unless [`L1::life`](crate::L1::life) says otherwise: so
+    /// long may another node's write go unseen here.
+    pub const DEFAULT_LIFE_OVER_L2: Duration = Duration::from_secs(5);
+
+    /// How long an entry may answer from L1; `None` if its own life is the only bound.
+    #[must_use]
+    pub fn life(&self) -> Option<Duration> {
+        self.life
+    }
 }
 
 impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
-    pub(super) fn new(size: Size<V>, brief_for: Duration, clock: Clock, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(size: Size<V>, brief_for: Duration, clock: Clock, counters: Arc<Counters>) -> Self {
         let Size { capacity, weigh, eviction, life } = size;
         let policy = match eviction {
             Eviction::Lru => moka::policy::EvictionPolicy::lru(),
@@ -124,14 +136,19 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
         Some(entry)
     }
 
-    /// The same as an answer, counted.
+    /// The same as an answer; counts nothing.
     #[inline]
     pub(crate) fn answer(&self, key: &K, now: Moment, accept: Accept) -> Option<Answer<V>> {
         let (entry, meta, age) = self.peek(key, now, accept)?;
-        if accept.is_told() {
-            self.counters.answered(Level::L1, age, entry.is_absent());
-        }
-        Some(Answer { entry, meta, source: Level::L1, age, keep: Keep::Life })
+        Some(Answer {
+            entry,
+            meta,
+            source: Level::L1,
+            age,
+            keep: Keep::Life,
+            followed: false,
+            published: true,
+        })
     }
 
     /// Reserves the publication of what will be found below for `key`. Taken before asking there.

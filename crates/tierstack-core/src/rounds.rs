@@ -1,0 +1,186 @@
+//! Rounds: how what is asked concurrently becomes few round trips. Pure.
+//!
+//! 1. A lone item goes at once.
+//! 2. While a round trip is under way, items gather: for as long as it takes, but no longer than a set time, and no more
+//!    than fill a batch.
+//! 3. No more round trips are under way than the limit.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How rounds are bounded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Most keys in one round, unless one item has more.
+    pub(crate) batch: usize,
+    /// Most rounds under way at once.
+    pub(crate) in_flight: usize,
+    /// While a round is under way, items gather this long at most.
+    pub(crate) gather_for: Duration,
+}
+
+/// What whoever changed the queue has to start.
+#[must_use = "a round that is not started keeps its place for good"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Nothing: what waits will be taken by a round that is there already.
+    Nothing,
+    /// A round: its place is taken.
+    Round,
+    /// A timer of `gather_for`, at whose end to call [`Rounds::gathered`].
+    Timer,
+}
+
+/// Items that wait for a round, and how many rounds are under way.
+#[derive(Debug)]
+pub(crate) struct Rounds<T> {
+    waiting: VecDeque<(usize, T)>,
+    /// Keys of the items that wait.
+    keys: usize,
+    under_way: usize,
+    /// Of those under way, how many have not taken their items yet.
+    starting: usize,
+    gathering: bool,
+    limits: Limits,
+}
+
+impl<T> Rounds<T> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Rounds { waiting: VecDeque::new(), keys: 0, under_way: 0, starting: 0, gathering: false, limits }
+    }
+
+    pub(crate) fn gather_for(&self) -> Duration {
+        self.limits.gather_for
+    }
+
+    /// How many keys wait.
+    pub(crate) fn waiting_keys(&self) -> usize {
+        self.keys
+    }
+
+    /// Adds an item of so many keys.
+    pub(crate) fn push(&mut self, keys: usize, item: T) -> Begin {
+        self.waiting.push_back((keys, item));
+        self.keys += keys;
+        self.next()
+    }
+
+    /// The items of a round that was begun: the oldest, and as many more of its kind as fit, in their order.
+    pub(crate) fn take(&mut self, of_a_kind: impl Fn(&T, &T) -> bool) -> (Vec<T>, Begin) {
+        self.starting -= 1;
+        let mut taken: Vec<T> = Vec::new();
+        let mut keys = 0;
+        let mut left = VecDeque::new();
+        while let Some((size, item)) = self.waiting.pop_front() {
+            let fits = match taken.first() {
+                None => true,
+                Some(first) => keys + size <= self.limits.batch && of_a_kind(first, &item),
+            };
+            if fits {
+                keys += size;
+                taken.push(item);
+            } else {
+                left.push_back((size, item));
+            }
+            if keys >= self.limits.batch {
+                break;
+            }
+        }
+        left.append(&mut self.waiting);
+        self.waiting = left;
+        self.keys -= keys;
+        (taken, self.next())
+    }
+
+    /// A round trip ended. What waits goes in the next one, at once.
+    pub(crate) fn ended(&mut self) -> Begin {
+        self.under_way -= 1;
+        self.start_if_waiting()
+    }
+
+    /// The timer ended.
+    pub(crate) fn gathered(&mut self) -> Begin {
+        self.gathering = false;
+        self.start_if_waiting()
+    }
+
+    fn next(&mut self) -> Begin {
+        if self.under_way == 0 || self.keys >= self.limits.batch {
+            return self.start_if_waiting();
+        }
+        let nobody_comes = self.starting == 0 && self.under_way < self.limits.in_flight;
+        if self.waiting.is_empty() || !nobody_comes || self.gathering {
+            return Begin::Nothing;
+        }
+        self.gathering = true;
+        Begin::Timer
+    }
+
+    fn start_if_waiting(&mut self) -> Begin {
+        if self.waiting.is_empty() || self.starting > 0 || self.under_way >= self.limits.in_flight {
+            return Begin::Nothing;
+        }
+        self.under_way += 1;
+        self.starting += 1;
+        Begin::Round
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(batch: usize, in_flight: usize) -> Rounds<char> {
+        Rounds::new(Limits { batch, in_flight, gather_for: Duration::from_millis(1) })
+    }
+
+    fn take(rounds: &mut Rounds<char>) -> (String, Begin) {
+        let (taken, begin) = rounds.take(|a, b| a.is_lowercase() == b.is_lowercase());
+        (taken.into_iter().collect(), begin)
+    }
+
+    #[test]
+    fn a_lone_item_goes_at_once_and_others_gather_behind_it() {
+        let mut rounds = rounds(10, 2);
+        assert_eq!(rounds.push(1, 'a'), Begin::Round);
+        assert_eq!(rounds.push(1, 'b'), Begin::Nothing, "the round that starts takes it too");
+        assert_eq!(take(&mut rounds), ("ab".into(), Begin::Nothing));
+        assert_eq!(rounds.push(1, 'c'), Begin::Timer);
+        assert_eq!(rounds.push(1, 'd'), Begin::Nothing, "one timer is enough");
+        assert_eq!(rounds.ended(), Begin::Round, "what waits goes with the end of a round");
+        assert_eq!(take(&mut rounds), ("cd".into(), Begin::Nothing));
+        assert_eq!(rounds.gathered(), Begin::Nothing, "nothing is left for the timer");
+        assert_eq!(rounds.ended(), Begin::Nothing);
+        assert_eq!(rounds.push(1, 'e'), Begin::Round);
+    }
+
+    #[test]
+    fn the_timer_and_a_full_batch_begin_further_rounds_up_to_the_limit() {
+        let mut rounds = rounds(2, 3);
+        assert_eq!(rounds.push(2, 'a'), Begin::Round);
+        assert_eq!(take(&mut rounds).0, "a");
+        assert_eq!(rounds.push(1, 'b'), Begin::Timer);
+        assert_eq!(rounds.push(1, 'c'), Begin::Round, "a full batch waits for no timer");
+        assert_eq!(take(&mut rounds), ("bc".into(), Begin::Nothing));
+        assert_eq!(rounds.push(1, 'd'), Begin::Nothing, "the timer runs already");
+        assert_eq!(rounds.gathered(), Begin::Round);
+        assert_eq!(take(&mut rounds), ("d".into(), Begin::Nothing));
+        assert_eq!(rounds.push(5, 'e'), Begin::Nothing, "three are under way");
+        assert_eq!(rounds.waiting_keys(), 5);
+        assert_eq!(rounds.ended(), Begin::Round);
+        assert_eq!(take(&mut rounds).0, "e", "an item larger than a batch goes alone");
+    }
+
+    #[test]
+    fn a_round_is_of_one_kind_and_the_rest_keeps_its_order() {
+        let mut rounds = rounds(3, 2);
+        assert_eq!(rounds.push(1, 'a'), Begin::Round);
+        for item in ['B', 'c', 'D', 'e', 'f'] {
+            assert_eq!(rounds.push(1, item), Begin::Nothing);
+        }
+        assert_eq!(take(&mut rounds), ("ace".into(), Begin::Round), "a batch is left");
+        assert_eq!(take(&mut rounds), ("BD".into(), Begin::Nothing));
+        assert_eq!(rounds.ended(), Begin::Round);
+        assert_eq!(take(&mut rounds).0, "f");
+    }
+}

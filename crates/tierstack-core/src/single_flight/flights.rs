@@ -1,0 +1,164 @@
+//! What all services of one layer share: the table, where to publish, and the tasks under way.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::options::FlightOptions;
+use super::round::Round;
+use super::table::Table;
+use crate::causes::Causes;
+use crate::namespace::Drain;
+use crate::rounds::{Begin, Limits};
+use crate::store::Store;
+use crate::tier::BoxFuture;
+use crate::{Error, Key};
+
+/// The flights of one stack.
+pub struct Flights<K, V> {
+    pub(super) table: Table<K, V>,
+    pub(super) store: Option<Arc<Store<K, V>>>,
+    pub(super) options: FlightOptions,
+    state: watch::Sender<Tasks>,
+}
+
+/// The tasks that look keys up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tasks {
+    under_way: usize,
+    closed: bool,
+}
+
+impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
+    /// None is under way. What they find is published in `store`, if one is given: once per flight, and though nobody may
+    /// be waiting for it any more.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if limits or times can't be, with what to change.
+    pub fn new(options: FlightOptions, store: Option<Arc<Store<K, V>>>) -> Result<Self, Error> {
+        options.settings.check()?;
+        let settings = &options.settings;
+        let limits = Limits {
+            batch: if options.one_by_one { 1 } else { settings.max_batch },
+            in_flight: match (options.one_by_one, options.over_l2) {
+                (true, _) => settings.max_flights,
+                (false, true) => settings.reads_in_flight,
+                (false, false) => settings.loads_in_flight,
+            },
+            gather_for: settings.gather_for,
+        };
+        // A write of another node may not be heard of here: what is joined is as old as what L1 may hold.
+        let life = store.as_ref().and_then(|store| store.life());
+        let join_for = options.over_l2.then(|| life.unwrap_or(Store::<K, V>::DEFAULT_LIFE_OVER_L2));
+        let table = Table::new(settings.max_flights, join_for, limits);
+        Ok(Flights { table, store, options, state: watch::Sender::default() })
+    }
+
+    /// Lets nobody join the flight of `key` that is under way; it goes on for those who wait for it. For an invalidation,
+    /// before it is published that the key is invalid: [`Store::invalidate`] comes after.
+    pub fn detach(&self, key: &K) {
+        self.table.detach(key);
+    }
+
+    /// The same for all keys.
+    pub fn detach_all(&self) {
+        self.table.detach_all();
+    }
+
+    /// Whether the namespace was shut down: what is looked up from now on must not be written to L2.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.borrow().closed
+    }
+
+    /// Starts what the table says is to be started. Only called within a runtime.
+    pub(super) fn begin(self: &Arc<Self>, begin: Begin) {
+        match begin {
+            Begin::Nothing => {}
+            // The round takes its keys when it runs: what is asked until then goes with it.
+            Begin::Round => {
+                let start = Start(Some(Arc::clone(self)));
+                self.spawn(async move { start.run().await });
+            }
+            Begin::Timer => {
+                let flights = Arc::clone(self);
+                self.spawn(async move {
+                    flights.options.clock.sleep(flights.table.gather_for()).await;
+                    let begin = flights.table.gathered();
+                    flights.begin(begin);
+                });
+            }
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let task = Task::begun(self);
+        // Outside a runtime the work is dropped here, and its guard tells those who wait.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                work.await;
+                drop(task);
+            });
+        }
+    }
+}
+
+/// A round that was begun and has not taken its keys.
+struct Start<K: Key, V: Send + Sync + 'static>(Option<Arc<Flights<K, V>>>);
+
+impl<K: Key, V: Send + Sync + 'static> Start<K, V> {
+    fn take(&mut self) -> Option<(Round<K, V>, Causes)> {
+        let flights = self.0.take()?;
+        let (batches, causes, begin) = flights.table.take();
+        flights.begin(begin);
+        Some((Round::new(flights, batches), causes))
+    }
+
+    async fn run(mut self) {
+        if let Some((round, causes)) = self.take() {
+            causes.scope(round.run()).await;
+        }
+    }
+}
+
+impl<K: Key, V: Send + Sync + 'static> Drop for Start<K, V> {
+    fn drop(&mut self) {
+        // Never run, as its runtime has ended: the round that is dropped here tells those who wait.
+        drop(self.take());
+    }
+}
+
+/// Counts a task as under way until it is dropped.
+struct Task<K: Key, V: Send + Sync + 'static>(Arc<Flights<K, V>>);
+
+impl<K: Key, V: Send + Sync + 'static> Task<K, V> {
+    fn begun(flights: &Arc<Flights<K, V>>) -> Self {
+        flights.state.send_modify(|tasks| tasks.under_way += 1);
+        Task(Arc::clone(flights))
+    }
+}
+
+impl<K: Key, V: Send + Sync + 'static> Drop for Task<K, V> {
+    fn drop(&mut self) {
+        self.0.state.send_modify(|tasks| tasks.under_way -= 1);
+    }
+}
+
+impl<K: Key, V: Send + Sync + 'static> Drain for Flights<K, V> {
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        self.state.send_modify(|tasks| tasks.closed = true);
+        let mut state = self.state.subscribe();
+        Box::pin(async move {
+            // The sender is `self`'s and outlives the wait.
+            let _ = state.wait_for(|tasks| tasks.under_way == 0).await;
+        })
+    }
+}
+
+impl<K, V> fmt::Debug for Flights<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tasks { under_way, closed } = *self.state.borrow();
+        f.debug_struct("Flights").field("under_way", &under_way).field("closed", &closed).finish()
+    }
+}

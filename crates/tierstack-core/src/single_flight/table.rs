@@ -1,0 +1,331 @@
+//! The flight table: which keys are being looked up, by whom, and who waits for them.
+//!
+//! One lock guards it all. A key that is led stands in `joinable`, until its flight ends or is detached; a detached flight
+//! goes on for those who wait for it already.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::waiter::{Told, Waiter, Waiting};
+use crate::causes::{Causes, next_batch};
+use crate::rounds::{Begin, Limits, Rounds};
+use crate::sync::{Arc, Mutex, lock};
+use crate::{Answer, Error, ErrorKind, Key, Moment, Outcome, Stack, Terms};
+
+type Hasher = foldhash::quality::RandomState;
+
+/// Which flights a lookup may join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Join {
+    /// Any.
+    Any,
+    /// Those that will load, and have not begun to.
+    NotBegun,
+    /// None; but others may join its own.
+    None,
+    /// None, and nobody may join its own.
+    Private,
+}
+
+/// The keys that one lookup leads: looked up together.
+pub(super) struct Batch<K, V> {
+    id: u64,
+    pub(super) keys: SmallVec<[K; 1]>,
+    /// The leader's slot of each key.
+    slots: SmallVec<[u32; 1]>,
+    leader: Arc<Waiter<V>>,
+    pub(super) terms: Terms,
+    causes: Causes,
+    /// What it is asked of.
+    pub(super) below: Stack<K, V>,
+}
+
+/// One key of a batch under way.
+struct Flight<V> {
+    batch: u64,
+    place: u32,
+    began: Moment,
+    /// Its load has not begun, and whatever L2 holds will not answer it.
+    will_load: bool,
+    followers: Vec<Follower<V>>,
+}
+
+struct Follower<V> {
+    waiter: Arc<Waiter<V>>,
+    slot: u32,
+}
+
+/// From this many followers on, those who have left are swept out before room is made for more.
+const SWEPT_FROM: usize = 16;
+
+impl<V> Flight<V> {
+    fn takes(&self, join: Join, now: Moment, join_for: Option<Duration>) -> bool {
+        match join {
+            Join::Any => join_for.is_none_or(|join_for| now.since(self.began) <= join_for),
+            Join::NotBegun => self.will_load,
+            Join::None | Join::Private => false,
+        }
+    }
+
+    fn follow(&mut self, waiter: &Arc<Waiter<V>>, slot: u32) {
+        if self.followers.len() == self.followers.capacity() && self.followers.len() >= SWEPT_FROM {
+            self.followers.retain(|follower| !follower.waiter.is_left_alone());
+        }
+        self.followers.push(Follower { waiter: Arc::clone(waiter), slot });
+    }
+}
+
+pub(super) struct Table<K, V>(Mutex<State<K, V>>);
+
+struct State<K, V> {
+    /// The flight that a lookup of the key may join.
+    joinable: HashMap<K, Flight<V>, Hasher>,
+    /// Followers of flights that nobody may join any more, by batch and place.
+    detached: HashMap<(u64, u32), Vec<Follower<V>>>,
+    /// Keys led and not ended, detached ones too.
+    keys: usize,
+    /// Most of them.
+    most: usize,
+    /// How long a flight may be joined.
+    join_for: Option<Duration>,
+    rounds: Rounds<Batch<K, V>>,
+}
+
+/// What became of a lookup that entered.
+pub(super) struct Entered<V> {
+    pub(super) waiting: Waiting<V>,
+    pub(super) begin: Begin,
+    pub(super) followed: usize,
+    pub(super) refused: usize,
+}
+
+/// What a flight came to, for those who wait for it.
+pub(super) struct Ended {
+    /// Keys for which nobody waited any more.
+    pub(super) abandoned: usize,
+}
+
+impl<K: Key, V> Table<K, V> {
+    /// Empty; leads at most so many keys at once, and lets nobody join a flight that is older than `join_for`.
+    pub(super) fn new(most: usize, join_for: Option<Duration>, limits: Limits) -> Self {
+        Table(Mutex::new(State {
+            joinable: HashMap::default(),
+            detached: HashMap::new(),
+            keys: 0,
+            most,
+            join_for,
+            rounds: Rounds::new(limits),
+        }))
+    }
+
+    /// Enters a lookup: it follows the flights it may join, and leads the rest of its keys in a batch that waits for a round.
+    pub(super) fn enter(
+        &self,
+        keys: &[K],
+        terms: Terms,
+        join: Join,
+        below: &Stack<K, V>,
+        now: Moment,
+    ) -> Entered<V> {
+        let waiter = Arc::new(Waiter::new(keys.len()));
+        let causes = Causes::current();
+        let mut led = Batch {
+            id: next_batch(),
+            keys: SmallVec::new(),
+            slots: SmallVec::new(),
+            leader: Arc::clone(&waiter),
+            terms,
+            causes,
+            below: below.clone(),
+        };
+        let mut errors: Vec<(u32, Told<V>)> = Vec::new();
+        let (mut followed, mut refused) = (0, 0);
+        let mut state = lock(&self.0);
+        let state = &mut *state;
+        for (slot, key) in keys.iter().enumerate() {
+            let slot = slot as u32;
+            let place = led.keys.len() as u32;
+            let leads = if join == Join::Private {
+                state.keys < state.most
+            } else {
+                let flight = || Flight {
+                    batch: led.id,
+                    place,
+                    began: now,
+                    will_load: !terms.read_l2,
+                    followers: Vec::new(),
+                };
+                match state.joinable.entry(key.clone()) {
+                    Place::Occupied(there) if led.causes.contain(there.get().batch) => {
+                        errors.push((slot, Told::Outcome(Err(waits_for_itself()))));
+                        continue;
+                    }
+                    Place::Occupied(mut there) if there.get().takes(join, now, state.join_for) => {
+                        there.get_mut().follow(&waiter, slot);
+                        followed += 1;
+                        continue;
+                    }
+                    _ if state.keys >= state.most => false,
+                    Place::Occupied(mut there) => {
+                        detach(&mut state.detached, there.insert(flight()));
+                        true
+                    }
+                    Place::Vacant(free) => {
+                        free.insert(flight());
+                        true
+                    }
+                }
+            };
+            if !leads {
+                errors.push((slot, Told::Outcome(Err(overloaded(state.most)))));
+                refused += 1;
+                continue;
+            }
+            state.keys += 1;
+            led.keys.push(key.clone());
+            led.slots.push(slot);
+        }
+        let begin = match led.keys.len() {
+            0 => Begin::Nothing,
+            count => state.rounds.push(count, led),
+        };
+        if !errors.is_empty() {
+            waiter.tell(errors.into_iter());
+        }
+        Entered { waiting: Waiting(waiter), begin, followed, refused }
+    }
+
+    /// The batches of a round that was begun, and what they are loaded for.
+    pub(super) fn take(&self) -> (Vec<Batch<K, V>>, Causes, Begin) {
+        let mut state = lock(&self.0);
+        let (batches, begin) = state.rounds.take(|a, b| kind(&a.terms) == kind(&b.terms));
+        for batch in batches.iter().filter(|batch| !batch.terms.read_l2) {
+            for key in &batch.keys {
+                if let Some(flight) = state.joinable.get_mut(key)
+                    && flight.batch == batch.id
+                {
+                    flight.will_load = false;
+                }
+            }
+        }
+        drop(state);
+        let ids = batches.iter().map(|batch| batch.id);
+        let causes = Causes::of(ids, batches.iter().map(|batch| &batch.causes));
+        (batches, causes, begin)
+    }
+
+    /// The round trip of a round ended.
+    pub(super) fn ended(&self) -> Begin {
+        lock(&self.0).rounds.ended()
+    }
+
+    /// The timer ended.
+    pub(super) fn gathered(&self) -> Begin {
+        lock(&self.0).rounds.gathered()
+    }
+
+    pub(super) fn gather_for(&self) -> std::time::Duration {
+        lock(&self.0).rounds.gather_for()
+    }
+
+    /// Ends flights of a batch: tells all who wait for them, and lets nobody else join.
+    pub(super) fn end(&self, batch: &Batch<K, V>, told: Vec<(u32, Told<V>)>) -> Ended {
+        let mut followed: Vec<(usize, Vec<Follower<V>>)> = Vec::new();
+        let mut state = lock(&self.0);
+        for (at, (place, _)) in told.iter().enumerate() {
+            let key = &batch.keys[*place as usize];
+            let followers = match state.joinable.remove(key) {
+                Some(own) if own.batch == batch.id => own.followers,
+                other => {
+                    if let Some(other) = other {
+                        state.joinable.insert(key.clone(), other);
+                    }
+                    state.detached.remove(&(batch.id, *place)).unwrap_or_default()
+                }
+            };
+            if !followers.is_empty() {
+                followed.push((at, followers));
+            }
+        }
+        state.keys -= told.len();
+        drop(state);
+
+        let led = !batch.leader.is_left_alone();
+        let mut abandoned = if led { 0 } else { told.len() };
+        for (at, followers) in followed {
+            let mut waited_for = led;
+            for Follower { waiter, slot } in followers {
+                waited_for |= !waiter.is_left_alone();
+                waiter.tell(std::iter::once((slot, again(&told[at].1))));
+            }
+            abandoned -= usize::from(waited_for && !led);
+        }
+        batch.leader.tell(told.into_iter().map(|(place, told)| (batch.slots[place as usize], told)));
+        Ended { abandoned }
+    }
+
+    /// Lets nobody join the flight of a key that is under way.
+    pub(super) fn detach(&self, key: &K) {
+        let mut state = lock(&self.0);
+        if let Some(flight) = state.joinable.remove(key) {
+            detach(&mut state.detached, flight);
+        }
+    }
+
+    /// Lets nobody join any flight that is under way.
+    pub(super) fn detach_all(&self) {
+        let mut state = lock(&self.0);
+        let State { joinable, detached, .. } = &mut *state;
+        for (_, flight) in joinable.drain() {
+            detach(detached, flight);
+        }
+    }
+
+    /// How many keys are led, and how many flights have followers that only their end can tell.
+    #[cfg(all(test, shuttle))]
+    pub(super) fn len(&self) -> (usize, usize) {
+        let state = lock(&self.0);
+        (state.keys, state.joinable.len() + state.detached.len())
+    }
+}
+
+fn detach<V>(detached: &mut HashMap<(u64, u32), Vec<Follower<V>>>, flight: Flight<V>) {
+    if !flight.followers.is_empty() {
+        detached.insert((flight.batch, flight.place), flight.followers);
+    }
+}
+
+/// What a follower is told when the leader is told `told`.
+fn again<V>(told: &Told<V>) -> Told<V> {
+    match told {
+        Told::Again => Told::Again,
+        Told::Outcome(Ok(Some(answer))) => {
+            Told::Outcome(Ok(Some(Answer { followed: true, ..answer.clone() })))
+        }
+        Told::Outcome(outcome) => Told::Outcome(Outcome::clone(outcome)),
+    }
+}
+
+/// What lookups must have in common to share a round.
+fn kind(terms: &Terms) -> Terms {
+    Terms { deadline: None, read_l1: true, ..*terms }
+}
+
+#[cold]
+fn waits_for_itself() -> Error {
+    Error::new(
+        ErrorKind::Loader,
+        "the load of this key asks the cache for this key, and would wait for itself: ask the origin there",
+    )
+}
+
+#[cold]
+fn overloaded(most: usize) -> Error {
+    Error::new(
+        ErrorKind::Overloaded,
+        format!("{most} keys are being looked up already: shed load, or raise max_flights"),
+    )
+}
