@@ -1,0 +1,318 @@
+//! Rows 3, 5 and 6: many tasks at once. Hits in L2 by 64 tasks, 1,000 cold keys by 1,000 tasks, one cold key by 10,000;
+//! beside the same without tierstack, on a runtime of two threads, against a private Redis and Postgres.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use benches::{Film, Pair, film};
+use deadpool_redis::Runtime as PoolRuntime;
+use tierstack_core::{BoxError, Cache, Entity, Namespace, Origin, Schema, origin_fn};
+use tierstack_postgres::deadpool_postgres;
+use tierstack_postgres::tokio_postgres::{NoTls, Row};
+use tierstack_postgres::{FromRow, PgOrigin};
+use tierstack_redis::{RedisSettings, RedisTier};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+/// Tasks that read L2.
+const READERS: usize = 64;
+/// Reads of each.
+const READS: usize = 50;
+/// Keys that are in L2.
+const WARM: i32 = 10_000;
+/// Rows of the table; each cold key is used once.
+const ROWS: i32 = 1_000_000;
+/// How long the load of the one cold key takes.
+const LOAD: Duration = Duration::from_millis(50);
+
+fn main() -> Result<()> {
+    let redis = tierstack_servers::Redis::start_with(&[
+        "--maxmemory",
+        "1gb",
+        "--maxmemory-policy",
+        "allkeys-random",
+    ])?;
+    let postgres = tierstack_servers::Postgres::from_env_or_start()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    l2_hits(&runtime, &redis.url())?;
+    cold_keys(&runtime, &redis.url(), &postgres.url())?;
+    one_cold_key(&runtime, &redis.url())
+}
+
+fn pair(row: u32, what: &'static str, floor: &'static str, limit: Option<f64>) -> Pair {
+    Pair { bench: "concurrent_lookup", row, what, floor, limit }
+}
+
+fn films_over(url: &str, namespace: &str, origin: Origin<Film>) -> Result<Cache<Film>> {
+    let mut settings = RedisSettings::default();
+    settings.url = url.to_owned();
+    // No L1: what is measured is below it.
+    Ok(Namespace::builder(namespace).l2(RedisTier::new(settings)?).build()?.cache().origin(origin).build()?)
+}
+
+/// Runs `READERS` tasks, each of which awaits `READS` lookups, one after another.
+fn readers<F, Fut>(runtime: &Runtime, read: F)
+where
+    F: Fn(i32) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..READERS)
+            .map(|task| {
+                let read = read.clone();
+                tokio::spawn(async move {
+                    for step in 0..READS {
+                        // Every task goes through the keys in an order of its own.
+                        read((task * 7_919 + step * 104_729) as i32 % WARM).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("a reader doesn't panic");
+        }
+    });
+}
+
+/// Row 3.
+fn l2_hits(runtime: &Runtime, url: &str) -> Result<()> {
+    let origin = origin_fn(|keys: Vec<i32>| async move {
+        Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, film(key))).collect())
+    });
+    let films = films_over(url, "hits", origin)?;
+    let client = redis::Client::open(url)?;
+    let connection = runtime.block_on(client.get_multiplexed_async_connection())?;
+    let pool =
+        deadpool_redis::Config::from_url(url).builder()?.max_size(16).runtime(PoolRuntime::Tokio1).build()?;
+    runtime.block_on(async {
+        films.objects_by_pks(0..WARM).await?;
+        let mut sets = redis::pipe();
+        for key in 0..WARM {
+            sets.cmd("SET").arg(hand_key(key)).arg(rmp_serde::to_vec_named(&film(key))?).ignore();
+        }
+        sets.query_async::<()>(&mut connection.clone()).await?;
+        anyhow::Ok(())
+    })?;
+    let ours = || {
+        let films = films.clone();
+        readers(runtime, move |key| {
+            let films = films.clone();
+            async move { drop(black_box(films.get(key).await.expect("L2 is up"))) }
+        });
+    };
+    let operations = (READERS * READS) as u64;
+    let what = "L2 hits by 64 tasks";
+    pair(3, what, "GET on one multiplexed connection", Some(0.5)).run(
+        || {
+            let connection = connection.clone();
+            readers(runtime, move |key| {
+                let mut connection = connection.clone();
+                async move { read_by_hand(&mut connection, key).await }
+            });
+        },
+        ours,
+        operations,
+    );
+    let what = "L2 hits by 64 tasks (beside a pool)";
+    pair(3, what, "GET on a pool of 16", Some(0.5)).run(
+        || {
+            let pool = pool.clone();
+            readers(runtime, move |key| {
+                let pool = pool.clone();
+                async move { read_by_hand(&mut pool.get().await.expect("the pool is up"), key).await }
+            });
+        },
+        ours,
+        operations,
+    );
+    assert_eq!(films.stats().l2_failures, 0, "Redis did not answer: {:?}", films.stats());
+    Ok(())
+}
+
+fn hand_key(key: i32) -> String {
+    format!("hand:film:{key}")
+}
+
+async fn read_by_hand(connection: &mut impl redis::aio::ConnectionLike, key: i32) {
+    let bytes: Vec<u8> =
+        redis::cmd("GET").arg(hand_key(key)).query_async(connection).await.expect("Redis is up");
+    black_box(rmp_serde::from_slice::<Film>(&bytes).expect("it was written so"));
+}
+
+/// Row 5.
+fn cold_keys(runtime: &Runtime, redis: &str, postgres: &str) -> Result<()> {
+    let mut config = deadpool_postgres::Config::new();
+    config.url = Some(postgres.to_owned());
+    let pool = config.create_pool(Some(deadpool_postgres::Runtime::Tokio1), NoTls)?;
+    let client = runtime.block_on(pool.get())?;
+    runtime.block_on(client.batch_execute(&format!(
+        "DROP TABLE IF EXISTS bench_film;
+         CREATE TABLE bench_film (film_id int PRIMARY KEY, title text NOT NULL, description text NOT NULL);
+         INSERT INTO bench_film SELECT n, 'Film ' || n, repeat('x', 200) FROM generate_series(0, {ROWS}) n;
+         ANALYZE bench_film"
+    )))?;
+    let films: Cache<BenchFilm> = {
+        let mut settings = RedisSettings::default();
+        settings.url = redis.to_owned();
+        Namespace::builder("cold")
+            .l2(RedisTier::new(settings)?)
+            .build()?
+            .cache()
+            .origin(PgOrigin::new(pool.clone()))
+            .build()?
+    };
+    let connection = runtime.block_on(redis::Client::open(redis)?.get_multiplexed_async_connection())?;
+    let statement = runtime.block_on(
+        client.prepare("SELECT film_id, title, description FROM bench_film WHERE film_id = ANY($1)"),
+    )?;
+    let next = AtomicI32::new(0);
+    let cold = || {
+        let first = next.fetch_add(1_000, Ordering::Relaxed);
+        assert!(first + 1_000 < ROWS, "more rows are needed");
+        first..first + 1_000
+    };
+    let most_loads = AtomicUsize::new(0);
+    pair(5, "1,000 cold keys by 1,000 tasks", "MGET, = ANY, pipelined SETs", Some(2.0)).run(
+        || {
+            let keys: Vec<i32> = cold().collect();
+            let mut connection = connection.clone();
+            runtime.block_on(async {
+                let mut mget = redis::cmd("MGET");
+                for key in &keys {
+                    mget.arg(hand_key(*key + WARM));
+                }
+                let found: Vec<Option<Vec<u8>>> =
+                    mget.query_async(&mut connection).await.expect("Redis is up");
+                assert!(found.iter().all(Option::is_none));
+                let rows = client.query(&statement, &[&keys]).await.expect("Postgres is up");
+                let mut sets = redis::pipe();
+                for row in &rows {
+                    let row = BenchFilm { film_id: row.get(0), title: row.get(1), description: row.get(2) };
+                    let bytes = rmp_serde::to_vec_named(&row).expect("the row is plain");
+                    sets.cmd("SET")
+                        .arg(hand_key(row.film_id + WARM))
+                        .arg(bytes)
+                        .arg("PX")
+                        .arg(300_000)
+                        .ignore();
+                }
+                let () = sets.query_async(&mut connection).await.expect("Redis is up");
+            });
+        },
+        || {
+            let before = films.stats().loads;
+            runtime.block_on(async {
+                let tasks: Vec<_> = cold()
+                    .map(|key| {
+                        let films = films.clone();
+                        tokio::spawn(async move { films.get(key).await })
+                    })
+                    .collect();
+                for task in tasks {
+                    let row = task.await.expect("a task doesn't panic").expect("the tiers are up");
+                    assert!(black_box(row).is_some());
+                }
+            });
+            most_loads.fetch_max((films.stats().loads - before) as usize, Ordering::Relaxed);
+        },
+        1_000,
+    );
+    let most_loads = most_loads.into_inner();
+    pair(5, "most statements for 1,000 cold keys", "one", Some(10.0)).count(1.0, most_loads as f64);
+    runtime.block_on(client.batch_execute("DROP TABLE bench_film")).context("the table stays behind")
+}
+
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct BenchFilm {
+    film_id: i32,
+    title: String,
+    description: String,
+}
+
+impl Entity for BenchFilm {
+    type Pk = i32;
+    fn schema() -> Schema {
+        Schema::table("bench_film").pk(["film_id"]).columns(["film_id", "title", "description"])
+    }
+    fn pk(&self) -> i32 {
+        self.film_id
+    }
+}
+
+impl FromRow for BenchFilm {
+    fn from_row(row: &Row) -> Result<Self, BoxError> {
+        Ok(BenchFilm {
+            film_id: row.try_get("film_id")?,
+            title: row.try_get("title")?,
+            description: row.try_get("description")?,
+        })
+    }
+}
+
+/// Row 6.
+fn one_cold_key(runtime: &Runtime, redis: &str) -> Result<()> {
+    let loads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&loads);
+    let load = move |keys: Vec<i32>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            tokio::time::sleep(LOAD).await;
+            Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, film(key))).collect::<Vec<_>>())
+        }
+    };
+    let over_l2 = films_over(redis, "one", origin_fn(load.clone()))?;
+    let alone: Cache<Film> =
+        Namespace::builder("alone").build()?.cache().origin(origin_fn(load.clone())).build()?;
+    let next = AtomicI32::new(0);
+    for (films, what) in
+        [(over_l2, "one cold key by 10,000 tasks"), (alone, "one cold key by 10,000 tasks, no L2")]
+    {
+        let before = loads.load(Ordering::Relaxed);
+        let bursts = AtomicUsize::new(0);
+        pair(6, what, "one OnceCell round the loader", Some(1.2)).run(
+            || {
+                let cell = Arc::new(OnceCell::new());
+                let load = &load;
+                runtime.block_on(async {
+                    let tasks: Vec<_> = (0..10_000)
+                        .map(|_| {
+                            let (cell, load) = (Arc::clone(&cell), load.clone());
+                            tokio::spawn(async move {
+                                let found = cell.get_or_try_init(|| load(vec![1])).await;
+                                black_box(found.expect("the loader doesn't fail").len())
+                            })
+                        })
+                        .collect();
+                    for task in tasks {
+                        task.await.expect("a task doesn't panic");
+                    }
+                });
+                bursts.fetch_add(1, Ordering::Relaxed);
+            },
+            || {
+                let key = next.fetch_add(1, Ordering::Relaxed);
+                runtime.block_on(async {
+                    let tasks: Vec<_> = (0..10_000)
+                        .map(|_| {
+                            let films = films.clone();
+                            tokio::spawn(async move { films.get(key).await })
+                        })
+                        .collect();
+                    for task in tasks {
+                        let row = task.await.expect("a task doesn't panic").expect("the tiers are up");
+                        assert!(black_box(row).is_some());
+                    }
+                });
+                bursts.fetch_add(1, Ordering::Relaxed);
+            },
+            1,
+        );
+        let per_burst = (loads.load(Ordering::Relaxed) - before) as f64 / bursts.into_inner() as f64;
+        let what = if what.ends_with("no L2") { "its loads, no L2" } else { "its loads" };
+        pair(6, what, "one", Some(1.0)).count(1.0, per_burst);
+    }
+    Ok(())
+}
