@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use benches::{Film, Pair, film};
 use deadpool_redis::Runtime as PoolRuntime;
-use tierstack_core::{BoxError, Cache, Entity, Namespace, Origin, Schema, origin_fn};
+use tierstack_core::{BoxError, Cache, Entity, L1, Namespace, Origin, Schema, origin_fn};
 use tierstack_postgres::deadpool_postgres;
 use tierstack_postgres::tokio_postgres::{NoTls, Row};
 use tierstack_postgres::{FromRow, PgOrigin};
@@ -37,9 +37,19 @@ fn main() -> Result<()> {
     ])?;
     let postgres = tierstack_servers::Postgres::from_env_or_start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    l2_hits(&runtime, &redis.url())?;
-    cold_keys(&runtime, &redis.url(), &postgres.url())?;
-    one_cold_key(&runtime, &redis.url())
+    // `cargo bench --bench concurrent_lookup -- 3` measures that row only.
+    let rows: Vec<u32> = std::env::args().filter_map(|row| row.parse().ok()).collect();
+    let wanted = |row| rows.is_empty() || rows.contains(&row);
+    if wanted(3) {
+        l2_hits(&runtime, &redis.url())?;
+    }
+    if wanted(5) {
+        cold_keys(&runtime, &redis.url(), &postgres.url())?;
+    }
+    if wanted(6) {
+        one_cold_key(&runtime, &redis.url())?;
+    }
+    Ok(())
 }
 
 fn pair(row: u32, what: &'static str, floor: &'static str, limit: Option<f64>) -> Pair {
@@ -264,8 +274,12 @@ fn one_cold_key(runtime: &Runtime, redis: &str) -> Result<()> {
         }
     };
     let over_l2 = films_over(redis, "one", origin_fn(load.clone()))?;
-    let alone: Cache<Film> =
-        Namespace::builder("alone").build()?.cache().origin(origin_fn(load.clone())).build()?;
+    let alone: Cache<Film> = Namespace::builder("alone")
+        .build()?
+        .cache()
+        .l1(L1::capacity(1_000))
+        .origin(origin_fn(load.clone()))
+        .build()?;
     let next = AtomicI32::new(0);
     for (films, what) in
         [(over_l2, "one cold key by 10,000 tasks"), (alone, "one cold key by 10,000 tasks, no L2")]

@@ -15,7 +15,9 @@ pub(crate) struct Limits {
     pub(crate) batch: usize,
     /// Most rounds under way at once.
     pub(crate) in_flight: usize,
-    /// While a round is under way, items gather this long at most.
+    /// As long as fewer rounds than these are under way, an item waits for nothing.
+    pub(crate) at_once: usize,
+    /// While so many are, items gather this long at most.
     pub(crate) gather_for: Duration,
 }
 
@@ -105,7 +107,7 @@ impl<T> Rounds<T> {
     }
 
     fn next(&mut self) -> Begin {
-        if self.under_way == 0 || self.keys >= self.limits.batch {
+        if self.under_way < self.limits.at_once || self.keys >= self.limits.batch {
             return self.start_if_waiting();
         }
         let nobody_comes = self.starting == 0 && self.under_way < self.limits.in_flight;
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     fn rounds(batch: usize, in_flight: usize) -> Rounds<char> {
-        Rounds::new(Limits { batch, in_flight, gather_for: Duration::from_millis(1) })
+        Rounds::new(Limits { batch, in_flight, at_once: 1, gather_for: Duration::from_millis(1) })
     }
 
     fn take(rounds: &mut Rounds<char>) -> (String, Begin) {

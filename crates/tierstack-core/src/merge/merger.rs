@@ -40,6 +40,7 @@ impl<K: Key, V: Send + Sync + 'static> Merger<K, V> {
         let limits = Limits {
             batch: settings.max_batch,
             in_flight: settings.loads_in_flight,
+            at_once: 1,
             gather_for: settings.gather_for,
         };
         Ok(Merger { rounds: Mutex::new(Rounds::new(limits)), most: settings.max_flights, clock })
@@ -113,6 +114,8 @@ impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> Place<K, V, S> {
     }
 
     async fn run(mut self) {
+        // Who can run now may ask for more: what it asks goes in this round.
+        tokio::task::yield_now().await;
         let mut waiting = self.take();
         // Whoever has gone needs no load.
         waiting.retain(|waiting| !waiting.part.is_closed());

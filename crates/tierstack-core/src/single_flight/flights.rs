@@ -47,6 +47,8 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
                 (false, true) => settings.reads_in_flight,
                 (false, false) => settings.loads_in_flight,
             },
+            // A read is short: what is asked meanwhile gathers because few of them are under way.
+            at_once: if options.over_l2 { settings.reads_in_flight } else { 1 },
             gather_for: settings.gather_for,
         };
         // A write of another node may not be heard of here: what is joined is as old as what L1 may hold.
@@ -116,6 +118,8 @@ impl<K: Key, V: Send + Sync + 'static> Start<K, V> {
     }
 
     async fn run(mut self) {
+        // Who can run now may ask for more: what it asks goes in this round.
+        tokio::task::yield_now().await;
         if let Some((round, causes)) = self.take() {
             causes.scope(round.run()).await;
         }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use smallvec::SmallVec;
 
 use super::flights::Flights;
-use super::table::{Batch, Ended};
+use super::table::Batch;
 use super::waiter::Told;
 use crate::counters::Event;
 use crate::store::Reservation;
@@ -83,7 +83,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
 
     /// Ends keys, by their place in the round: publishes, then tells.
     fn end(&mut self, outcomes: impl Iterator<Item = (usize, Outcome<V>)>) {
-        let mut told: Vec<Vec<(u32, Told<V>)>> = self.batches.iter().map(|_| Vec::new()).collect();
+        let mut told = Vec::with_capacity(outcomes.size_hint().0);
         for (at, mut outcome) in outcomes {
             let Some((batch, place)) = self.open.get_mut(at).and_then(Option::take) else { continue };
             if let (Some(store), Ok(Some(answer))) = (&self.flights.store, &mut outcome) {
@@ -91,20 +91,16 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
                 store.publish(key, self.reserved[at], answer);
                 answer.published = true;
             }
-            told[batch as usize].push((place, Told::Outcome(outcome)));
+            told.push(((batch, place), Told::Outcome(outcome)));
         }
         self.tell(told);
     }
 
-    fn tell(&self, told: Vec<Vec<(u32, Told<V>)>>) {
-        let mut abandoned = 0;
-        for (batch, told) in self.batches.iter().zip(told) {
-            if !told.is_empty() {
-                let Ended { abandoned: of_batch } = self.flights.table.end(batch, told);
-                abandoned += of_batch;
-            }
+    fn tell(&self, told: Vec<((u32, u32), Told<V>)>) {
+        if !told.is_empty() {
+            let abandoned = self.flights.table.end(&self.batches, told);
+            self.flights.options.counters.add(Event::Abandoned, abandoned);
         }
-        self.flights.options.counters.add(Event::Abandoned, abandoned);
     }
 
     fn give_place_back(&mut self) {
@@ -119,16 +115,13 @@ impl<K: Key, V: Send + Sync + 'static> Drop for Round<K, V> {
     fn drop(&mut self) {
         self.give_place_back();
         let panicked = std::thread::panicking();
-        let mut told: Vec<Vec<(u32, Told<V>)>> = self.batches.iter().map(|_| Vec::new()).collect();
-        for (batch, place) in self.open.iter_mut().filter_map(Option::take) {
-            let of_key = if panicked {
-                let text = "a service of the stack panicked: see its message on stderr";
-                Told::Outcome(Err(Error::new(ErrorKind::Origin, text)))
-            } else {
-                Told::Again
-            };
-            told[batch as usize].push((place, of_key));
-        }
+        let open = self.open.iter_mut().filter_map(Option::take);
+        let told = open.map(|flight| {
+            let text = "a service of the stack panicked: see its message on stderr";
+            let error = || Told::Outcome(Err(Error::new(ErrorKind::Origin, text)));
+            (flight, if panicked { error() } else { Told::Again })
+        });
+        let told = told.collect();
         self.tell(told);
     }
 }

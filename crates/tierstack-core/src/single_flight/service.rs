@@ -21,14 +21,17 @@ use crate::{Answers, Error, ErrorKind, Key, Level, Lookup, Moment, Outcome, Stac
 ///
 /// # Cancel safety
 /// Dropping the future leaves the flights it led under way, for others and for the tiers.
-pub struct SingleFlightService<K, V> {
+pub struct SingleFlightService<K, V>(Arc<Shared<K, V>>);
+
+/// What the clones of a service share: cloning one per lookup counts one reference up.
+struct Shared<K, V> {
     flights: Arc<Flights<K, V>>,
     below: Stack<K, V>,
 }
 
 impl<K, V> SingleFlightService<K, V> {
     pub(super) fn new(flights: Arc<Flights<K, V>>, below: Stack<K, V>) -> Self {
-        SingleFlightService { flights, below }
+        SingleFlightService(Arc::new(Shared { flights, below }))
     }
 }
 
@@ -42,14 +45,14 @@ impl<K: Key, V: Send + Sync + 'static> Service<Lookup<K>> for SingleFlightServic
     }
 
     fn call(&mut self, lookup: Lookup<K>) -> Self::Future {
-        let (flights, below) = (Arc::clone(&self.flights), self.below.clone());
-        Box::pin(async move { look(&flights, below, lookup).await })
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { look(&shared.flights, &shared.below, lookup).await })
     }
 }
 
 async fn look<K: Key, V: Send + Sync + 'static>(
     flights: &Arc<Flights<K, V>>,
-    below: Stack<K, V>,
+    below: &Stack<K, V>,
     lookup: Lookup<K>,
 ) -> Result<Answers<K, V>, Error> {
     let mut terms = lookup.terms;
@@ -73,7 +76,7 @@ async fn look<K: Key, V: Send + Sync + 'static>(
         Terms { read_l2: false, .. } => Join::NotBegun,
         _ => Join::Any,
     };
-    let mut outcomes = enter(flights, &below, &keys, terms, join, deadline).await;
+    let mut outcomes = enter(flights, below, &keys, terms, join, deadline).await;
     let unfit = |told: &Told<V>| match told {
         Told::Again => true,
         Told::Outcome(outcome) => !is_fit(outcome, &terms),
@@ -84,7 +87,7 @@ async fn look<K: Key, V: Send + Sync + 'static>(
         let keys: SmallVec<[K; 1]> = again.iter().map(|at| keys[*at].clone()).collect();
         // What it leads itself is led on its own terms.
         let join = if join == Join::Private { join } else { Join::None };
-        let second = enter(flights, &below, &keys, terms, join, deadline).await;
+        let second = enter(flights, below, &keys, terms, join, deadline).await;
         for (at, outcome) in again.into_iter().zip(second) {
             outcomes[at] = outcome;
         }
@@ -140,12 +143,12 @@ fn outcome<V>(told: Option<Told<V>>) -> Outcome<V> {
 
 impl<K, V> Clone for SingleFlightService<K, V> {
     fn clone(&self) -> Self {
-        SingleFlightService { flights: Arc::clone(&self.flights), below: self.below.clone() }
+        SingleFlightService(Arc::clone(&self.0))
     }
 }
 
 impl<K, V> fmt::Debug for SingleFlightService<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SingleFlightService").field("flights", &self.flights).finish_non_exhaustive()
+        f.debug_struct("SingleFlightService").field("flights", &self.0.flights).finish_non_exhaustive()
     }
 }

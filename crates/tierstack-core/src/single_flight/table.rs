@@ -102,12 +102,6 @@ pub(super) struct Entered<V> {
     pub(super) refused: usize,
 }
 
-/// What a flight came to, for those who wait for it.
-pub(super) struct Ended {
-    /// Keys for which nobody waited any more.
-    pub(super) abandoned: usize,
-}
-
 impl<K: Key, V> Table<K, V> {
     /// Empty; leads at most so many keys at once, and lets nobody join a flight that is older than `join_for`.
     pub(super) fn new(most: usize, join_for: Option<Duration>, limits: Limits) -> Self {
@@ -231,11 +225,13 @@ impl<K: Key, V> Table<K, V> {
         lock(&self.0).rounds.gather_for()
     }
 
-    /// Ends flights of a batch: tells all who wait for them, and lets nobody else join.
-    pub(super) fn end(&self, batch: &Batch<K, V>, told: Vec<(u32, Told<V>)>) -> Ended {
+    /// Ends flights of `batches`, each named by its batch and its place there: tells all who wait for them, and lets nobody
+    /// else join. Says for how many nobody waited any more.
+    pub(super) fn end(&self, batches: &[Batch<K, V>], mut told: Vec<((u32, u32), Told<V>)>) -> usize {
         let mut followed: Vec<(usize, Vec<Follower<V>>)> = Vec::new();
         let mut state = lock(&self.0);
-        for (at, (place, _)) in told.iter().enumerate() {
+        for (at, ((batch, place), _)) in told.iter().enumerate() {
+            let batch = &batches[*batch as usize];
             let key = &batch.keys[*place as usize];
             let followers = match state.joinable.remove(key) {
                 Some(own) if own.batch == batch.id => own.followers,
@@ -253,18 +249,28 @@ impl<K: Key, V> Table<K, V> {
         state.keys -= told.len();
         drop(state);
 
-        let led = !batch.leader.is_left_alone();
-        let mut abandoned = if led { 0 } else { told.len() };
+        let mut followers_wait = 0;
         for (at, followers) in followed {
-            let mut waited_for = led;
+            let ((batch, _), told) = &told[at];
+            let led = !batches[*batch as usize].leader.is_left_alone();
+            let mut waited_for = false;
             for Follower { waiter, slot } in followers {
                 waited_for |= !waiter.is_left_alone();
-                waiter.tell(std::iter::once((slot, again(&told[at].1))));
+                waiter.tell(std::iter::once((slot, again(told))));
             }
-            abandoned -= usize::from(waited_for && !led);
+            followers_wait += usize::from(waited_for && !led);
         }
-        batch.leader.tell(told.into_iter().map(|(place, told)| (batch.slots[place as usize], told)));
-        Ended { abandoned }
+        let mut unled = 0;
+        let mut rest = told.drain(..).peekable();
+        // Keys of one batch come in a row: its leader is told of all at once.
+        while let Some(((batch, _), _)) = rest.peek() {
+            let of = *batch;
+            let batch = &batches[of as usize];
+            let own = std::iter::from_fn(|| rest.next_if(|((batch, _), _)| *batch == of));
+            let own = own.map(|((_, place), told)| (batch.slots[place as usize], told));
+            unled += batch.leader.tell(own);
+        }
+        unled - followers_wait
     }
 
     /// Lets nobody join the flight of a key that is under way.

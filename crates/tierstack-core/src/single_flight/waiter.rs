@@ -37,10 +37,11 @@ impl<V> Waiter<V> {
     }
 
     /// Fills slots, and wakes the lookup if none is empty any more. A slot is told once; what is told of it later is void.
-    pub(super) fn tell(&self, told: impl Iterator<Item = (u32, Told<V>)>) {
+    /// Says how many it was told in vain, as the lookup is gone.
+    pub(super) fn tell(&self, told: impl Iterator<Item = (u32, Told<V>)>) -> usize {
         let mut slots = lock(&self.0);
         if slots.left_alone {
-            return;
+            return told.count();
         }
         for (slot, told) in told {
             let place = &mut slots.told[slot as usize];
@@ -54,6 +55,7 @@ impl<V> Waiter<V> {
         if let Some(waker) = waker {
             waker.wake();
         }
+        0
     }
 
     /// Waits until every slot is filled.
