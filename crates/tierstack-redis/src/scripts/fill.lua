@@ -2,24 +2,23 @@
 --
 -- Replies {0} ok | {1} lost | {2} superseded | {3} unseen | {4} released. Never creates from nothing.
 
+local OK, LOST, SUPERSEDED, UNSEEN, RELEASED = { 0 }, { 1 }, { 2 }, { 3 }, { 4 }
+
 local function fill(key, right, life, brings, record)
-  local state, there = find(key)
-  if state ~= 'record' then return { 1 } end
-  if brings == '1' then
-    local new_state, new = parse(record)
-    if new_state == 'record' and new.token == there.token then return { 0 } end
-  end
-  if there.right ~= right then return { 2 } end
+  local state, there, kind, marks = find(key)
+  if state ~= 'record' then return LOST end
+  if brings == '1' and token_of(record) == token_of(there) and parse(record) == 'record' then return OK end
+  if right_of(there) ~= right then return SUPERSEDED end
   if brings ~= '1' then
-    give_up(key, there)
-    return { 4 }
+    give_up(key, kind, marks)
+    return RELEASED
   end
-  if not sees_all(stamp_of(record), there.marks) then
-    give_up(key, there)
-    return { 3 }
+  if not sees_all(record, marks) then
+    give_up(key, kind, marks)
+    return UNSEEN
   end
-  redis.call('SET', key, record, 'PX', life)
-  return { 0 }
+  call('SET', key, record, 'PX', life)
+  return OK
 end
 
 return each(4, fill)

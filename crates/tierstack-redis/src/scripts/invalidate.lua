@@ -76,8 +76,8 @@ end
 local function holds_from_now(hex)
   local holds = {}
   for place, item in ipairs(list(hex, 48)) do
-    local life = number_of(string.sub(item, 33, 48))
-    holds[place] = { id = string.sub(item, 1, 32), ends = hex_of(now + life) }
+    local life = number_of(sub(item, 33, 48))
+    holds[place] = { id = sub(item, 1, 32), ends = hex_of(now + life) }
   end
   return holds
 end
@@ -86,25 +86,25 @@ local function invalidate(key, token, life_text, finished, xid_text, hold_text, 
   local life = tonumber(life_text)
   local xids, holds, drops = list(xid_text, 40), holds_from_now(hold_text), list(drop_text, 32)
   local marks = no_marks()
-  local state, there = find(key)
+  local state, there, kind, stood = find(key)
   if state == 'nothing' and finished == '1' then return { 1 } end
-  if state == 'record' and there.kind == 'V' then
-    if #xids > 0 and #holds == 0 and has_seen_all(there.bytes, xids) then return { 1 } end
+  if state == 'record' and kind == 'V' then
+    if #xids > 0 and #holds == 0 and has_seen_all(there, xids) then return { 1 } end
   elseif state == 'record' then
-    marks = there.marks
+    marks = stood or marks
     local given = #xids > 0 or #holds > 0
     if given and #drops == 0 and has_all(marks, xids, holds) then
       live(key, life)
       return { 1 }
     end
-    life = math.max(life, redis.call('PTTL', key))
+    life = math.max(life, call('PTTL', key))
   end
   for _, xid in ipairs(xids) do add_xid(marks, xid) end
   for _, hold in ipairs(holds) do add_hold(marks, hold) end
   for _, dropped in ipairs(drops) do drop_hold(marks, dropped) end
   -- DEL first: a full Redis refuses the first write of a script if it may grow, and takes what follows a write.
-  redis.call('DEL', key)
-  redis.call('SET', key, floor(token, NOBODY, 0, marks), 'PX', text(life))
+  call('DEL', key)
+  call('SET', key, floor(token, NOBODY, 0, marks), 'PX', text(life))
   return { 0 }
 end
 

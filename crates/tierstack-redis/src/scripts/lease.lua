@@ -3,29 +3,36 @@
 -- Replies {0, record} | {1, head} you have the right | {2, head, ms} wait | {3, head} bypass, where head is the record
 -- that stands there now: a whole FLOOR, the header of a VALUE, or '' for another release's.
 
-local function head(there)
-  return there.kind == 'F' and there.bytes or string.sub(there.bytes, 1, HEADER)
+local function head(there, kind)
+  return kind == 'F' and there or sub(there, 1, HEADER)
 end
+
+-- The keys of a call mostly ask for one right: its floor is made once.
+local made, made_for, made_life, granted
 
 local function lease(key, right, life_text, observed)
   local life = tonumber(life_text)
-  local state, there = find(key)
+  local state, there, kind, marks = find(key)
   if state == 'nothing' or state == 'foreign' then
-    local made = floor(right, right, now + life, no_marks())
-    redis.call('SET', key, made, 'PX', life_text)
-    return { 1, made }
+    if right ~= made_for or life_text ~= made_life then
+      made, made_for, made_life = floor(right, right, now + life, no_marks()), right, life_text
+      granted = { 1, made }
+    end
+    call('SET', key, made, 'PX', life_text)
+    return granted
   end
   if state == 'format' then return { 3, '' } end
-  if there.kind == 'V' and there.token ~= observed then return { 0, there.bytes } end
-  if there.right == right then return { 1, head(there) } end
-  if is_held(there.marks) then return { 3, head(there) } end
-  if there.right ~= NOBODY and there.right_until > now then
-    return { 2, head(there), text(math.min(there.right_until - now, 9007199254740991)) }
+  if kind == 'V' and token_of(there) ~= observed then return { 0, there } end
+  local holder, ends = right_of(there), right_until_of(there)
+  if holder == right then return { 1, head(there, kind) } end
+  if is_held(marks) then return { 3, head(there, kind) } end
+  if holder ~= NOBODY and ends > now then
+    return { 2, head(there, kind), text(math.min(ends - now, 9007199254740991)) }
   end
   -- In place: a VALUE keeps its bytes and its end.
-  redis.call('SETRANGE', key, 24, right_field(right, now + life))
-  if there.kind == 'F' then live(key, life) end
-  return { 1, head(there) }
+  call('SETRANGE', key, 24, right_field(right, now + life))
+  if kind == 'F' then live(key, life) end
+  return { 1, head(there, kind) }
 end
 
 return each(3, lease)

@@ -5,9 +5,13 @@
 local FORMAT = 1
 local HEADER = 48
 local NOBODY = string.rep('\0', 16)
+-- Marks, written, where there are none: most floors.
+local NO_MARKS = '00000'
+-- What scripts do to each key is worth a local name.
+local call, sub, byte = redis.call, string.sub, string.byte
 local MOST_XIDS, MOST_HOLDS, MOST_IN_PROGRESS = 8, 64, 16
 
-local time = redis.call('TIME')
+local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 -- Numbers are doubles: exact up to 2^53, so milliseconds are. Lua would print large ones as 1.7e+12.
@@ -18,7 +22,7 @@ end
 -- The two halves of 16 hex digits. Never compared as strings: Lua's < follows the locale of the server, and in some
 -- ('aa' in Danish, 'dd' in Welsh) pairs of digits sort as one letter.
 local function halves(hex)
-  return tonumber(string.sub(hex, 1, 8), 16), tonumber(string.sub(hex, 9, 16), 16)
+  return tonumber(sub(hex, 1, 8), 16), tonumber(sub(hex, 9, 16), 16)
 end
 
 local function below(a, b)
@@ -46,7 +50,7 @@ local function reader(hex)
       return nil
     end
     at = at + width
-    return string.sub(hex, at - width, at - 1)
+    return sub(hex, at - width, at - 1)
   end
   local function count(most)
     local number = tonumber(take(2) or '', 16)
@@ -62,7 +66,7 @@ end
 -- A text of `width` digits each, without a count.
 local function list(hex, width)
   local items = {}
-  for at = 1, #hex, width do items[#items + 1] = string.sub(hex, at, at + width - 1) end
+  for at = 1, #hex, width do items[#items + 1] = sub(hex, at, at + width - 1) end
   return items
 end
 
@@ -90,14 +94,14 @@ local function no_marks()
 end
 
 -- The history (system and timeline) and the id of an xid.
-local function history(xid) return string.sub(xid, 1, 24) end
-local function id(xid) return string.sub(xid, 25, 40) end
+local function history(xid) return sub(xid, 1, 24) end
+local function id(xid) return sub(xid, 25, 40) end
 
 -- The stamp of a VALUE; nil if it has none that can be read.
 local function stamp_of(bytes)
-  local high, low = string.byte(bytes, 101, 102)
+  local high, low = byte(bytes, 101, 102)
   if not low or #bytes < 112 + high * 256 + low then return nil end
-  local take, count, ended = reader(string.sub(bytes, 113, 112 + high * 256 + low))
+  local take, count, ended = reader(sub(bytes, 113, 112 + high * 256 + low))
   local stamp = { history = take(24), xmin = take(16), xmax = take(16), xip = {} }
   for _ = 1, count(MOST_IN_PROGRESS) do
     local running = take(16)
@@ -112,15 +116,18 @@ local function seen(stamp, xid)
 end
 
 local function is_held(marks)
+  if not marks then return false end
   for _, hold in ipairs(marks.holds) do
     if number_of(hold.ends) > now then return true end
   end
   return false
 end
 
--- Whether a load with that stamp has seen every mark, and no hold stands.
-local function sees_all(stamp, marks)
+-- Whether the load of that VALUE has seen every mark, and no hold stands.
+local function sees_all(bytes, marks)
+  if not marks then return true end
   if is_held(marks) then return false end
+  local stamp = stamp_of(bytes)
   for _, xid in ipairs(marks.xids) do
     if not seen(stamp, xid) then return false end
     if marks.folded and not below(id(xid), stamp.xmin) then return false end
@@ -128,27 +135,28 @@ local function sees_all(stamp, marks)
   return true
 end
 
--- What some bytes are: 'foreign', 'format' (of another release), or 'record' and its fields.
+-- What some bytes are: 'foreign', 'format' (of another release), or 'record', themselves, their kind, and their marks if
+-- they have any.
 local function parse(bytes)
-  if #bytes < HEADER or string.sub(bytes, 1, 4) ~= '\241TSK' then return 'foreign' end
-  if string.byte(bytes, 5) ~= FORMAT then return 'format' end
-  local kind = string.sub(bytes, 6, 6)
-  local marks = no_marks()
+  if #bytes < HEADER or sub(bytes, 1, 4) ~= '\241TSK' then return 'foreign' end
+  if byte(bytes, 5) ~= FORMAT then return 'format' end
+  local kind = sub(bytes, 6, 6)
+  local marks
   if kind == 'F' then
-    marks = read_marks(string.sub(bytes, HEADER + 1))
+    local written = sub(bytes, HEADER + 1)
+    if written ~= NO_MARKS then
+      marks = read_marks(written)
+      if not marks then return 'foreign' end
+    end
   elseif kind ~= 'V' then
-    marks = nil
+    return 'foreign'
   end
-  if not marks then return 'foreign' end
-  return 'record', {
-    kind = kind,
-    token = string.sub(bytes, 9, 24),
-    right = string.sub(bytes, 25, 40),
-    right_until = struct.unpack('>I8', bytes, 41),
-    marks = marks,
-    bytes = bytes,
-  }
+  return 'record', bytes, kind, marks
 end
+
+local function token_of(bytes) return sub(bytes, 9, 24) end
+local function right_of(bytes) return sub(bytes, 25, 40) end
+local function right_until_of(bytes) return (struct.unpack('>I8', bytes, 41)) end
 
 -- What is at a key: 'nothing', or what `parse` says. Another type of Redis is foreign.
 local function find(key)
@@ -172,15 +180,15 @@ end
 
 -- Makes a key live for `life` from now at least; one without an end gets one.
 local function live(key, life)
-  if redis.call('PTTL', key) < life then redis.call('PEXPIRE', key, text(life)) end
+  if call('PTTL', key) < life then call('PEXPIRE', key, text(life)) end
 end
 
 -- Takes the right off a record; a FLOOR without marks has nothing left to say.
-local function give_up(key, there)
-  if there.kind == 'F' and #there.marks.xids == 0 and #there.marks.holds == 0 then
-    redis.call('DEL', key)
+local function give_up(key, kind, marks)
+  if kind == 'F' and (not marks or (#marks.xids == 0 and #marks.holds == 0)) then
+    call('DEL', key)
   else
-    redis.call('SETRANGE', key, 24, right_field(NOBODY, 0))
+    call('SETRANGE', key, 24, right_field(NOBODY, 0))
   end
 end
 
