@@ -95,6 +95,7 @@ fn values_that_look_alike_are_told_apart() {
         map(&[("a", "b"), ("c", "d")]),
         map(&[("a", "b,~c=~d")]),
     ]);
+    of([BTreeMap::from([(1, 23)]), BTreeMap::from([(12, 3)]), BTreeMap::from([(1, 2), (3, 4)])]);
     // As people write and as people see the same letter.
     of([text("é"), text("e\u{301}"), text("\u{e9}\0"), text("É")]);
     of(['\0', '0', '(', '\u{10ffff}']);

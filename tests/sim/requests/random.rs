@@ -20,6 +20,11 @@ fn small() -> impl Strategy<Value = i64> {
     prop_oneof![4 => -2..12i64, 1 => any::<i64>()]
 }
 
+/// Numbers whose digits make many others when they run into each other.
+fn digits() -> impl Strategy<Value = u8> {
+    proptest::sample::select(vec![1, 2, 3, 12, 23, 123])
+}
+
 fn order() -> impl Strategy<Value = Order> {
     prop_oneof![
         Just(Order::Newest),
@@ -84,8 +89,13 @@ proptest! {
     }
 
     #[test]
-    fn lists_are_told_apart(values in vec(vec(vec(tricky(), 0..3), 0..3), 20), one in vec(tricky(), 3)) {
+    fn lists_are_told_apart(
+        values in vec(vec(vec(tricky(), 0..3), 0..3), 20),
+        numbers in vec(vec(digits(), 0..4), 30),
+        one in vec(tricky(), 3),
+    ) {
         told_apart(&values)?;
+        told_apart(&numbers)?;
         told_apart(&values.concat())?;
         // The same texts, cut elsewhere.
         let whole = one.join(",");
@@ -94,8 +104,12 @@ proptest! {
     }
 
     #[test]
-    fn maps_are_told_apart(values in vec(btree_map(tricky(), vec(tricky(), 0..2), 0..3), 20)) {
+    fn maps_are_told_apart(
+        values in vec(btree_map(tricky(), vec(tricky(), 0..2), 0..3), 20),
+        numbers in vec(btree_map(digits(), digits(), 0..3), 30),
+    ) {
         told_apart(&values)?;
+        told_apart(&numbers)?;
         let pairs = |map: &BTreeMap<_, _>| map.clone().into_iter().collect::<Vec<_>>();
         told_apart(&values.iter().map(pairs).collect::<Vec<_>>())?;
     }

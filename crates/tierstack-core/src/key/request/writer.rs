@@ -109,10 +109,9 @@ impl<'a> RequestWriter<'a> {
         self.group()
     }
 
-    /// Writes a value as it stands in any key.
+    /// Writes a value of a fixed size as it stands in any key.
     pub(super) fn part(mut self, part: &impl KeyPart) -> Written {
         self.sink.write(|out| part.write(out));
-        self.sink.count(part.size_bytes());
         Written(())
     }
 
