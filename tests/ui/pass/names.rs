@@ -51,7 +51,7 @@ mod bare {
 
 /// Written by a macro, whose names are its own.
 macro_rules! request {
-    ($name:ident { $($field:ident: $ty:ty),* }, $wrapper:ident($inner:ty)) => {
+    ($name:ident { $($field:ident: $ty:ty),* }, $wrapper:ident($inner:ident)) => {
         #[derive(CacheKey)]
         struct $name {
             $($field: $ty,)*
