@@ -10,5 +10,6 @@ mod keys;
 mod layers;
 mod manager;
 mod model;
+mod requests;
 mod shop;
 mod waiting;

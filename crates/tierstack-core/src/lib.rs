@@ -6,7 +6,8 @@
 //! From the ground up:
 //!
 //! * Pure, without clock, randomness or runtime: [`Moment`], [`Token`], [`Stamp`] and [`Marks`], keys ([`Key`],
-//!   [`KeyFormat`]), entries ([`Entry`], [`Meta`], [`judge`]), [`Lookup`] and [`Answers`], [`Schema`], [`Query`], [`record`].
+//!   [`CacheKey`], [`KeyFormat`]), entries ([`Entry`], [`Meta`], [`judge`]), [`Lookup`] and [`Answers`], [`Schema`],
+//!   [`Query`], [`record`].
 //! * Seams: [`Clock`], [`Random`], [`Tier`], [`Loader`], [`Entity`], [`Stack`].
 //! * Mechanism: [`l1`], [`l2`], [`origin`], [`revalidate`], [`MemoryTier`], and the handle, [`Cache`].
 //!
@@ -92,7 +93,10 @@ pub use counters::{Answered, Counters, Stats};
 pub use entry::{Age, Entry, Keep, Level, Meta};
 pub use error::{BoxError, Error, ErrorKind};
 pub use freshness::{Freshness, judge, satisfies};
-pub use key::{IntoKey, Key, KeyFormat, KeyPart, KeyText, KeyWriter, RowKey, RowKeyPart, Value, WireKey};
+pub use key::{
+    CacheKey, IntoKey, Key, KeyFormat, KeyPart, KeyText, KeyWriter, RequestGroup, RequestWriter, RowKey,
+    RowKeyPart, Value, WireKey, Written,
+};
 pub use l1::L1;
 pub use loader::{Loaded, Loader, LoaderFn, loader_fn};
 pub use lookup::{Accept, Answer, Answers, Lookup, Outcome, Terms};

@@ -2,6 +2,9 @@
 
 pub use tierstack_core::*;
 
+#[cfg(feature = "derive")]
+pub use tierstack_derive::CacheKey;
+
 #[cfg(feature = "http")]
 pub use tierstack_http as http;
 #[cfg(feature = "postgres")]

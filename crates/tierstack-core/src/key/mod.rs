@@ -13,11 +13,13 @@
 
 mod format;
 mod part;
+mod request;
 mod value;
 
 pub use format::{KeyFormat, WireKey};
 pub use part::{KeyPart, KeyText};
 pub(crate) use part::{escaped, sealed, shown};
+pub use request::{CacheKey, RequestGroup, RequestWriter, Written};
 pub use value::Value;
 
 use std::fmt::Debug;

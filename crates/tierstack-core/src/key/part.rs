@@ -97,7 +97,7 @@ magnitude!(i16: |n| n.unsigned_abs().into(), i32: |n| n.unsigned_abs().into(), i
 integer_part!(i16, i32, i64, u16, u32, u64);
 
 #[inline]
-fn write_integer(out: &mut Vec<u8>, negative: bool, mut magnitude: u64) {
+pub(super) fn write_integer(out: &mut Vec<u8>, negative: bool, mut magnitude: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     loop {
@@ -116,8 +116,7 @@ fn write_integer(out: &mut Vec<u8>, negative: bool, mut magnitude: u64) {
 
 impl KeyPart for String {
     fn write(&self, out: &mut Vec<u8>) {
-        out.push(b'~');
-        escape(self, out);
+        write_text(self, out);
     }
     fn read(text: &str) -> Option<Self> {
         unescape(text.strip_prefix('~')?)
@@ -213,6 +212,12 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 fn is_safe(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+}
+
+/// Appends the text of a text.
+pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
+    out.push(b'~');
+    escape(text, out);
 }
 
 /// Appends `text` with every byte outside the safe set as `%XX`.

@@ -32,10 +32,7 @@ impl Value {
                 // No key part makes such a number.
                 _ => out.extend_from_slice(number.to_string().as_bytes()),
             },
-            Value::Text(text) => {
-                out.push(b'~');
-                super::part::escape(text, out);
-            }
+            Value::Text(text) => super::part::write_text(text, out),
             Value::Uuid(uuid) => uuid.write(out),
             Value::Bool(truth) => truth.write(out),
         }

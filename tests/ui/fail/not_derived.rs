@@ -1,0 +1,10 @@
+use tierstack::CacheKey;
+
+#[derive(CacheKey)]
+struct FindFilms {
+    rating: Option<Rating>,
+}
+
+struct Rating(String);
+
+fn main() {}

@@ -1,0 +1,9 @@
+use tierstack::CacheKey;
+
+#[derive(CacheKey)]
+#[cache_key(rename = "films")]
+struct FindFilms {
+    rating: String,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use tierstack::CacheKey;
+
+#[derive(CacheKey)]
+enum Order {
+    Newest,
+    #[cache_key(skip)]
+    Title,
+}
+
+fn main() {}
