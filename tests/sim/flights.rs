@@ -5,6 +5,7 @@ mod deadlines;
 mod drops;
 mod ends;
 mod invalidation;
+mod limits;
 mod merging;
 mod own_keys;
 mod reentry;
