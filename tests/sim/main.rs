@@ -5,6 +5,7 @@ mod bad_input;
 mod consistency;
 mod entities;
 mod envelope;
+mod flights;
 mod freshness;
 mod keys;
 mod layers;

@@ -1,8 +1,14 @@
 //! What the tests share: entities, and an origin in memory that counts, fails and stalls as it is told.
 
 mod film;
+mod gate;
 pub mod model;
 mod repository;
+mod scripted;
+mod watched_tier;
 
 pub use film::{Film, FilmTitle, film};
+pub use gate::Gate;
 pub use repository::Repository;
+pub use scripted::{End, Ended, Load, Mark, QUERIES, Scripted, Step};
+pub use watched_tier::WatchedTier;

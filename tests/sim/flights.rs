@@ -1,0 +1,15 @@
+//! One load shared by many callers: who follows whom, how flights end, and what they cost nobody.
+
+mod cancellation;
+mod deadlines;
+mod drops;
+mod ends;
+mod invalidation;
+mod limits;
+mod merging;
+mod own_keys;
+mod reentry;
+mod rig;
+mod sharing;
+mod stampede;
+mod terms;
