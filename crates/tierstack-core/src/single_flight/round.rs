@@ -1,23 +1,26 @@
 //! One round: batches looked up together, in a task of their own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use smallvec::SmallVec;
 
 use super::flights::Flights;
-use super::table::Batch;
+use super::table::{Batch, FlightId};
 use super::waiter::Told;
 use crate::counters::Event;
 use crate::store::Reservation;
-use crate::{Error, ErrorKind, Key, Lookup, Outcome};
+use crate::{Answers, Error, ErrorKind, Key, Lookup, Outcome, Terms};
 
 /// Batches under way. Whatever ends it, every key of theirs ends with it, and its place is given back.
 pub(super) struct Round<K: Key, V: Send + Sync + 'static> {
     flights: Arc<Flights<K, V>>,
     batches: Vec<Batch<K, V>>,
-    /// Batch and place of each key, until it has ended.
-    open: Vec<Option<(u32, u32)>>,
+    /// Distinct.
+    keys: SmallVec<[K; 1]>,
+    /// The flights of each key, until it has ended: one, unless it was led again before the round began.
+    open: Vec<SmallVec<[FlightId; 1]>>,
     reserved: Vec<Reservation>,
     /// Holds a place among the round trips under way.
     in_flight: bool,
@@ -25,34 +28,45 @@ pub(super) struct Round<K: Key, V: Send + Sync + 'static> {
 
 impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
     pub(super) fn new(flights: Arc<Flights<K, V>>, batches: Vec<Batch<K, V>>) -> Self {
-        let of_batch = |(at, batch): (usize, &Batch<K, V>)| {
-            (0..batch.keys.len()).map(move |place| Some((at as u32, place as u32)))
-        };
-        let open = batches.iter().enumerate().flat_map(of_batch).collect();
-        Round { flights, batches, open, reserved: Vec::new(), in_flight: true }
+        let mut keys: SmallVec<[K; 1]> = SmallVec::new();
+        let mut open: Vec<SmallVec<[FlightId; 1]>> = Vec::new();
+        // The keys of one batch are distinct.
+        let mut places: HashMap<K, usize, foldhash::quality::RandomState> = HashMap::default();
+        for (batch, led) in batches.iter().enumerate() {
+            for (place, key) in led.keys.iter().enumerate() {
+                let flight = FlightId { batch: batch as u32, place: place as u32 };
+                let next = keys.len();
+                let at = if batches.len() > 1 { *places.entry(key.clone()).or_insert(next) } else { next };
+                if at < next {
+                    open[at].push(flight);
+                    continue;
+                }
+                keys.push(key.clone());
+                open.push(SmallVec::from_buf([flight]));
+            }
+        }
+        Round { flights, batches, keys, open, reserved: Vec::new(), in_flight: true }
     }
 
     /// Asks, and tells each key's waiters as soon as it is known.
     pub(super) async fn run(mut self) {
         let Some(first) = self.batches.first() else { return };
         let below = first.below.clone();
-        let mut terms = first.terms;
-        // An impatient caller doesn't cut the others' time short; its own it watches itself.
-        terms.deadline = self.batches.iter().filter_map(|batch| batch.terms.deadline).max();
-        terms.in_parts = true;
-        let keys: SmallVec<[K; 1]> =
-            self.batches.iter().flat_map(|batch| batch.keys.iter().cloned()).collect();
+        // An impatient caller doesn't cut the others' time short; its own it watches itself. A load has a time of its own.
+        let deadline = self.batches.iter().filter_map(|batch| batch.terms.deadline).max();
+        let deadline = deadline.filter(|_| self.flights.options.over_l2);
+        let terms = Terms { deadline, in_parts: true, ..first.terms };
         if let Some(store) = &self.flights.store {
-            self.reserved = keys.iter().map(|key| store.reserve(key)).collect();
+            self.reserved = self.keys.iter().map(|key| store.reserve(key)).collect();
         }
-        let asked = below.ask(Lookup::distinct(keys, terms)).await;
+        let asked = below.ask(Lookup::distinct(self.keys.clone(), terms)).await;
         self.give_place_back();
         let mut answers = match asked {
             Ok(answers) if self.are_asked(&answers) => answers,
             Ok(answers) => {
                 let text = format!(
                     "a service below was asked for {} keys and answered {}, or others: mend it",
-                    self.open.len(),
+                    self.keys.len(),
                     answers.len()
                 );
                 return self.fail(&Error::new(ErrorKind::Loader, text));
@@ -69,34 +83,35 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
             }
         }
         // Whatever a service left out, nothing is known about.
-        self.end((0..self.open.len()).map(|at| (at, Ok(None))));
+        self.end((0..self.keys.len()).map(|at| (at, Ok(None))));
     }
 
-    fn are_asked(&self, answers: &crate::Answers<K, V>) -> bool {
-        let asked = self.batches.iter().flat_map(|batch| &batch.keys);
-        answers.len() == self.open.len() && answers.iter().zip(asked).all(|((key, _), asked)| key == asked)
+    fn are_asked(&self, answers: &Answers<K, V>) -> bool {
+        answers.len() == self.keys.len()
+            && answers.iter().zip(&self.keys).all(|((key, _), asked)| key == asked)
     }
 
     fn fail(&mut self, error: &Error) {
-        self.end((0..self.open.len()).map(|at| (at, Err(error.clone()))));
+        self.end((0..self.keys.len()).map(|at| (at, Err(error.clone()))));
     }
 
     /// Ends keys, by their place in the round: publishes, then tells.
     fn end(&mut self, outcomes: impl Iterator<Item = (usize, Outcome<V>)>) {
         let mut told = Vec::with_capacity(outcomes.size_hint().0);
         for (at, mut outcome) in outcomes {
-            let Some((batch, place)) = self.open.get_mut(at).and_then(Option::take) else { continue };
+            let Some(flights) = self.open.get_mut(at).map(std::mem::take) else { continue };
+            let Some((last, others)) = flights.split_last() else { continue };
             if let (Some(store), Ok(Some(answer))) = (&self.flights.store, &mut outcome) {
-                let key = &self.batches[batch as usize].keys[place as usize];
-                store.publish(key, self.reserved[at], answer);
+                store.publish(&self.keys[at], self.reserved[at], answer);
                 answer.published = true;
             }
-            told.push(((batch, place), Told::Outcome(outcome)));
+            told.extend(others.iter().map(|flight| (*flight, Told::Outcome(outcome.clone()))));
+            told.push((*last, Told::Outcome(outcome)));
         }
         self.tell(told);
     }
 
-    fn tell(&self, told: Vec<((u32, u32), Told<V>)>) {
+    fn tell(&self, told: Vec<(FlightId, Told<V>)>) {
         if !told.is_empty() {
             let abandoned = self.flights.table.end(&self.batches, told);
             self.flights.options.counters.add(Event::Abandoned, abandoned);
@@ -115,7 +130,7 @@ impl<K: Key, V: Send + Sync + 'static> Drop for Round<K, V> {
     fn drop(&mut self) {
         self.give_place_back();
         let panicked = std::thread::panicking();
-        let open = self.open.iter_mut().filter_map(Option::take);
+        let open = std::mem::take(&mut self.open).into_iter().flatten();
         let told = open.map(|flight| {
             let text = "a service of the stack panicked: see its message on stderr";
             let error = || Told::Outcome(Err(Error::new(ErrorKind::Origin, text)));

@@ -13,7 +13,7 @@ use super::waiter::{Told, Waiter, Waiting};
 use crate::causes::{Causes, next_batch};
 use crate::rounds::{Begin, Limits, Rounds};
 use crate::sync::{Arc, Mutex, lock};
-use crate::{Answer, Error, ErrorKind, Key, Moment, Outcome, Stack, Terms};
+use crate::{Accept, Answer, Error, ErrorKind, Key, Moment, Outcome, Stack, Terms};
 
 type Hasher = foldhash::quality::RandomState;
 
@@ -43,6 +43,13 @@ pub(super) struct Batch<K, V> {
     pub(super) below: Stack<K, V>,
 }
 
+/// One key of one of a round's batches, by its place there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlightId {
+    pub(super) batch: u32,
+    pub(super) place: u32,
+}
+
 /// One key of a batch under way.
 struct Flight<V> {
     batch: u64,
@@ -50,6 +57,8 @@ struct Flight<V> {
     began: Moment,
     /// Its load has not begun, and whatever L2 holds will not answer it.
     will_load: bool,
+    /// A stale entry below will not answer it.
+    accept: Accept,
     followers: Vec<Follower<V>>,
 }
 
@@ -62,8 +71,12 @@ struct Follower<V> {
 const SWEPT_FROM: usize = 16;
 
 impl<V> Flight<V> {
-    fn takes(&self, join: Join, now: Moment, join_for: Option<Duration>) -> bool {
+    fn takes(&self, join: Join, accept: Accept, now: Moment, join_for: Option<Duration>) -> bool {
         match join {
+            // Who takes a stale entry would wait, and fail, with one that does not.
+            Join::Any if self.accept == Accept::Fresh && accept == Accept::Stale && join_for.is_some() => {
+                false
+            }
             Join::Any => join_for.is_none_or(|join_for| now.since(self.began) <= join_for),
             Join::NotBegun => self.will_load,
             Join::None | Join::Private => false,
@@ -89,7 +102,7 @@ struct State<K, V> {
     keys: usize,
     /// Most of them.
     most: usize,
-    /// How long a flight may be joined.
+    /// How long a flight may be joined; `None` if there is no L2, which may hold stale entries and be written by others.
     join_for: Option<Duration>,
     rounds: Rounds<Batch<K, V>>,
 }
@@ -150,6 +163,7 @@ impl<K: Key, V> Table<K, V> {
                     place,
                     began: now,
                     will_load: !terms.read_l2,
+                    accept: terms.accept,
                     followers: Vec::new(),
                 };
                 match state.joinable.entry(key.clone()) {
@@ -157,7 +171,9 @@ impl<K: Key, V> Table<K, V> {
                         errors.push((slot, Told::Outcome(Err(waits_for_itself()))));
                         continue;
                     }
-                    Place::Occupied(mut there) if there.get().takes(join, now, state.join_for) => {
+                    Place::Occupied(mut there)
+                        if there.get().takes(join, terms.accept, now, state.join_for) =>
+                    {
                         there.get_mut().follow(&waiter, slot);
                         followed += 1;
                         continue;
@@ -225,12 +241,12 @@ impl<K: Key, V> Table<K, V> {
         lock(&self.0).rounds.gather_for()
     }
 
-    /// Ends flights of `batches`, each named by its batch and its place there: tells all who wait for them, and lets nobody
-    /// else join. Says for how many nobody waited any more.
-    pub(super) fn end(&self, batches: &[Batch<K, V>], mut told: Vec<((u32, u32), Told<V>)>) -> usize {
+    /// Ends flights of `batches`: tells all who wait for them, and lets nobody else join. Says for how many nobody waited
+    /// any more.
+    pub(super) fn end(&self, batches: &[Batch<K, V>], mut told: Vec<(FlightId, Told<V>)>) -> usize {
         let mut followed: Vec<(usize, Vec<Follower<V>>)> = Vec::new();
         let mut state = lock(&self.0);
-        for (at, ((batch, place), _)) in told.iter().enumerate() {
+        for (at, (FlightId { batch, place }, _)) in told.iter().enumerate() {
             let batch = &batches[*batch as usize];
             let key = &batch.keys[*place as usize];
             let followers = match state.joinable.remove(key) {
@@ -251,8 +267,8 @@ impl<K: Key, V> Table<K, V> {
 
         let mut followers_wait = 0;
         for (at, followers) in followed {
-            let ((batch, _), told) = &told[at];
-            let led = !batches[*batch as usize].leader.is_left_alone();
+            let (flight, told) = &told[at];
+            let led = !batches[flight.batch as usize].leader.is_left_alone();
             let mut waited_for = false;
             for Follower { waiter, slot } in followers {
                 waited_for |= !waiter.is_left_alone();
@@ -263,11 +279,11 @@ impl<K: Key, V> Table<K, V> {
         let mut unled = 0;
         let mut rest = told.drain(..).peekable();
         // Keys of one batch come in a row: its leader is told of all at once.
-        while let Some(((batch, _), _)) = rest.peek() {
-            let of = *batch;
+        while let Some((FlightId { batch: of, .. }, _)) = rest.peek() {
+            let of = *of;
             let batch = &batches[of as usize];
-            let own = std::iter::from_fn(|| rest.next_if(|((batch, _), _)| *batch == of));
-            let own = own.map(|((_, place), told)| (batch.slots[place as usize], told));
+            let own = std::iter::from_fn(|| rest.next_if(|(flight, _)| flight.batch == of));
+            let own = own.map(|(flight, told)| (batch.slots[flight.place as usize], told));
             unled += batch.leader.tell(own);
         }
         unled - followers_wait
