@@ -1,8 +1,8 @@
 //! Rounds: how what is asked concurrently becomes few round trips. Pure.
 //!
 //! 1. A lone item goes at once.
-//! 2. While a round trip is under way, items gather: for as long as it takes, but no longer than a set time, and no more
-//!    than fill a batch.
+//! 2. While a round trip is under way, items gather: for as long as it takes, but no longer than a set time for each that
+//!    is under way, and no more than fill a batch. So a burst becomes few rounds, and a slow one holds nobody up for long.
 //! 3. No more round trips are under way than the limit.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ pub(crate) struct Limits {
     pub(crate) in_flight: usize,
     /// As long as fewer rounds than these are under way, an item waits for nothing.
     pub(crate) at_once: usize,
-    /// While so many are, items gather this long at most.
+    /// While so many are, items gather this long at most for each of them.
     pub(crate) gather_for: Duration,
 }
 
@@ -51,8 +51,9 @@ impl<T> Rounds<T> {
         Rounds { waiting: VecDeque::new(), keys: 0, under_way: 0, starting: 0, gathering: false, limits }
     }
 
+    /// How long the timer is that is begun now.
     pub(crate) fn gather_for(&self) -> Duration {
-        self.limits.gather_for
+        self.limits.gather_for * u32::try_from(self.under_way).unwrap_or(u32::MAX)
     }
 
     /// How many keys wait.

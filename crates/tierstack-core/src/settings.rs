@@ -30,8 +30,8 @@ pub struct Settings {
     /// Most loads that wait for one of those places; further ones fail with
     /// [`Overloaded`](crate::ErrorKind::Overloaded). Default: 1,024.
     pub loads_waiting: usize,
-    /// While a round trip is under way, keys gather for the next one this long at most. A key that is asked alone never
-    /// waits. Default: 1 ms.
+    /// While loads are under way, keys gather for the next one until one of them ends, and no longer than this for each of
+    /// them. A key that is asked alone never waits. Default: 1 ms.
     pub gather_for: Duration,
     /// Most bytes of text in one key, before escaping. Default: 1,024.
     pub max_key_bytes: usize,
