@@ -25,7 +25,8 @@ use crate::structured;
 ///    though L2 holds the row for longer. It is left out if there is no answer at all.
 /// 5. *`stored`*: all that the origin answered was kept for its life. After a load without a right, while a write is under
 ///    way or L2 is gone, it is left out.
-/// 6. *`detail`*: the tier of a single key's answer (`L1`, `L2`, `origin`; `unknown`, `failed`), or how many keys each
+/// 6. *`collapsed`*: all that was asked of the origin was asked for another caller, who had asked before.
+/// 7. *`detail`*: the tier of a single key's answer (`L1`, `L2`, `origin`; `unknown`, `failed`), or how many keys each
 ///    answered: `"L1=2 L2=1 origin=0"`.
 ///
 /// The header tells a client which rows somebody asked for lately, and when. Where that is a secret, send it to those who
