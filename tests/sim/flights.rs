@@ -11,5 +11,6 @@ mod own_keys;
 mod reentry;
 mod rig;
 mod sharing;
+mod shutdown;
 mod stampede;
 mod terms;

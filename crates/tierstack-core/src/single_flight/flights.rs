@@ -69,7 +69,7 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
         self.table.detach_all();
     }
 
-    /// Whether the namespace was shut down: what is looked up from now on must not be written to L2.
+    /// Whether the namespace was shut down: what a task that began since then looks up is not written to L2.
     pub(super) fn is_closed(&self) -> bool {
         self.state.borrow().closed
     }

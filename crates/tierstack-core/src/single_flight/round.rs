@@ -55,7 +55,9 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
         // An impatient caller doesn't cut the others' time short; its own it watches itself. A load has a time of its own.
         let deadline = self.batches.iter().filter_map(|batch| batch.terms.deadline).max();
         let deadline = deadline.filter(|_| self.flights.options.over_l2);
-        let terms = Terms { deadline, in_parts: true, ..first.terms };
+        // This task is counted: a shutdown that has begun waits for it, and one that it sees here has had its last write.
+        let fill_l2 = first.terms.fill_l2 && !self.flights.is_closed();
+        let terms = Terms { deadline, in_parts: true, fill_l2, ..first.terms };
         if let Some(store) = &self.flights.store {
             self.reserved = self.keys.iter().map(|key| store.reserve(key)).collect();
         }

@@ -69,7 +69,6 @@ async fn look<K: Key, V: Send + Sync + 'static>(
             "a lookup that loads was asked outside a tokio runtime: ask it inside one",
         ));
     }
-    terms.fill_l2 &= !flights.is_closed();
     let keys = lookup.into_keys();
     let join = match terms {
         Terms { use_l2: false, .. } if flights.options.over_l2 => Join::Private,
