@@ -13,7 +13,7 @@ use crate::crowd::{Crowd, bounded, tasks_are_back_to};
 use crate::rig::{Rig, patient};
 
 fn node(rig: &Rig, pool: &Pool, settings: Settings) -> Cache<Film> {
-    let shop = rig.patient_shop().build().unwrap();
+    let shop = rig.shop().build().unwrap();
     let films = shop.cache().l1(L1::capacity(10_000)).origin(PgOrigin::new(pool.clone()));
     films.settings(settings).build().unwrap()
 }

@@ -18,7 +18,7 @@ const CALLERS: i32 = 2_000;
 const WAIT: Duration = Duration::from_secs(6);
 
 fn node(rig: &Rig) -> Cache<Film> {
-    let shop = rig.patient_shop().build().unwrap();
+    let shop = rig.shop().build().unwrap();
     let mut settings = patient();
     settings.wait_for_load = WAIT;
     let films = shop.cache().l1(L1::capacity(10_000)).origin(PgOrigin::new(rig.pool.clone()));

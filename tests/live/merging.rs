@@ -22,7 +22,7 @@ async fn loads_that_wait_for_one_under_way_become_one() {
         rig.insert(&rows).await;
         let mut settings = patient();
         settings.loads_in_flight = 1;
-        let shop = rig.patient_shop().build().unwrap();
+        let shop = rig.shop().build().unwrap();
         let films = shop.cache().l1(L1::capacity(1_000)).origin(PgOrigin::new(rig.pool.clone()));
         let films: Cache<Film> = films.settings(settings).build().unwrap();
         films.get(-1).await.unwrap();

@@ -44,18 +44,8 @@ impl Rig {
         pool(&self.database, "node", PoolConfig::new(most))
     }
 
-    /// A tier with a connection of its own.
-    pub(crate) fn tier(&self) -> RedisTier {
-        RedisTier::new(RedisSettings::new(self.redis.url())).expect("the settings are right")
-    }
-
-    /// A node's namespace.
-    pub(crate) fn shop(&self) -> NamespaceBuilder {
-        Namespace::builder("shop").l2(self.tier())
-    }
-
     /// A node's namespace, whose requests to Redis may take as long as [`patient`] says.
-    pub(crate) fn patient_shop(&self) -> NamespaceBuilder {
+    pub(crate) fn shop(&self) -> NamespaceBuilder {
         let mut settings = RedisSettings::new(self.redis.url());
         settings.response_timeout = Duration::from_secs(20);
         Namespace::builder("shop").l2(RedisTier::new(settings).expect("the settings are right"))

@@ -14,7 +14,7 @@ const KEYS: i32 = 1_000;
 
 /// A node that has asked once: its connections are open, and Redis knows its scripts.
 pub(crate) async fn warm_node(rig: &Rig) -> Cache<Film> {
-    let shop = rig.patient_shop().build().unwrap();
+    let shop = rig.shop().build().unwrap();
     let films = shop.cache().l1(L1::capacity(200_000)).origin(PgOrigin::new(rig.pool.clone()));
     let films = films.settings(patient()).build().unwrap();
     films.get(-1).await.unwrap();

@@ -30,7 +30,7 @@ async fn nobody_who_asks_after_an_invalidation_gets_the_old_row() {
         let rows: Vec<Film> = (0..ROUNDS).map(film).collect();
         rig.insert(&rows).await;
         rig.slow_down(LOAD).await;
-        let shop = rig.patient_shop().build().unwrap();
+        let shop = rig.shop().build().unwrap();
         let films: Cache<Film> = shop
             .cache()
             .l1(L1::capacity(10_000))
