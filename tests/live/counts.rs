@@ -4,11 +4,11 @@ use tests::{Film, film};
 use tierstack_core::{Cache, L1, Query};
 use tierstack_postgres::PgOrigin;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, patient};
 
 fn node(rig: &Rig) -> Cache<Film> {
-    let shop = rig.shop().build().unwrap();
-    shop.cache().l1(L1::capacity(200_000)).origin(PgOrigin::new(rig.pool.clone())).build().unwrap()
+    let films = rig.shop().build().unwrap().cache().l1(L1::capacity(200_000));
+    films.origin(PgOrigin::new(rig.pool.clone())).settings(patient()).build().unwrap()
 }
 
 /// Requests to Redis and Postgres since the last look: (MGET, script calls, statements).

@@ -2,10 +2,11 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tests::Film;
-use tierstack_core::{Namespace, NamespaceBuilder};
-use tierstack_postgres::deadpool_postgres::{Config, Pool, Runtime};
+use tierstack_core::{Namespace, NamespaceBuilder, Settings};
+use tierstack_postgres::deadpool_postgres::{Config, Pool, PoolConfig, Runtime};
 use tierstack_postgres::tokio_postgres::NoTls;
 use tierstack_redis::{RedisSettings, RedisTier};
 use tierstack_servers::{Postgres, Redis};
@@ -34,20 +35,20 @@ impl Rig {
         let table = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; CREATE TABLE film \
              (film_id int PRIMARY KEY, title text NOT NULL UNIQUE, rating text NOT NULL, version bigint NOT NULL)";
         postgres.psql(&database, table).expect("an empty table");
-        let mut config = Config::new();
-        config.url = Some(postgres.url_for(&database));
-        let pool = config.create_pool(Some(Runtime::Tokio1), NoTls).expect("the address is right");
+        let pool = pool(&database, "test", PoolConfig::default());
         Rig { redis: Redis::start().expect("the tests need Redis"), pool, database }
     }
 
-    /// A tier with a connection of its own.
-    pub(crate) fn tier(&self) -> RedisTier {
-        RedisTier::new(RedisSettings::new(self.redis.url())).expect("the settings are right")
+    /// Connections of a node's own, which Postgres knows by the name `node`.
+    pub(crate) fn pool_of(&self, most: usize) -> Pool {
+        pool(&self.database, "node", PoolConfig::new(most))
     }
 
-    /// A node's namespace.
+    /// A node's namespace, whose requests to Redis may take as long as [`patient`] says.
     pub(crate) fn shop(&self) -> NamespaceBuilder {
-        Namespace::builder("shop").l2(self.tier())
+        let mut settings = RedisSettings::new(self.redis.url());
+        settings.response_timeout = Duration::from_secs(20);
+        Namespace::builder("shop").l2(RedisTier::new(settings).expect("the settings are right"))
     }
 
     /// Inserts rows.
@@ -78,11 +79,51 @@ impl Rig {
 
     /// How many statements that read the table of films Postgres ran in this database, by its own count.
     pub(crate) fn statements(&self) -> u64 {
-        let count = format!(
-            "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid \
+        self.sum("calls")
+    }
+
+    /// How many rows they gave.
+    pub(crate) fn rows(&self) -> u64 {
+        self.sum("rows")
+    }
+
+    fn sum(&self, column: &str) -> u64 {
+        let sum = format!(
+            "SELECT coalesce(sum({column}), 0) FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid \
              WHERE datname = '{}' AND query LIKE 'SELECT%film%'",
             self.database
         );
-        postgres().psql(&self.database, &count).unwrap().trim().parse().unwrap()
+        self.number(&sum)
     }
+
+    /// The number that a statement finds, on a connection of its own.
+    pub(crate) fn number(&self, sql: &str) -> u64 {
+        postgres().psql(&self.database, sql).unwrap().trim().parse().unwrap()
+    }
+
+    /// From now on a statement that reads films takes this long: it reads first, and then sleeps.
+    pub(crate) async fn slow_down(&self, by: Duration) {
+        let view = format!(
+            "ALTER TABLE film RENAME TO film_row; CREATE VIEW film AS WITH pause AS MATERIALIZED \
+             (SELECT pg_sleep({})) SELECT film_row.* FROM pause CROSS JOIN film_row",
+            by.as_secs_f64()
+        );
+        self.pool.get().await.unwrap().batch_execute(&view).await.unwrap();
+    }
+}
+
+fn pool(database: &str, name: &str, limits: PoolConfig) -> Pool {
+    let mut config = Config::new();
+    config.url = Some(postgres().url_for(database));
+    config.application_name = Some(name.to_owned());
+    config.pool = Some(limits);
+    config.create_pool(Some(Runtime::Tokio1), NoTls).expect("the address is right")
+}
+
+/// Settings that let a server take its time: what is counted must not depend on how busy the machine is.
+pub(crate) fn patient() -> Settings {
+    let mut settings = Settings::default();
+    settings.lookup_timeout = Duration::from_secs(40);
+    settings.l2_timeout = Duration::from_secs(10);
+    settings
 }

@@ -1,5 +1,6 @@
 //! One load shared by many callers: who follows whom, how flights end, and what they cost nobody.
 
+mod between;
 mod cancellation;
 mod deadlines;
 mod drops;

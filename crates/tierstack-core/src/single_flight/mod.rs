@@ -9,7 +9,8 @@
 //!    `loads_in_flight`).
 //! 4. A key is told as soon as it is known: found in L2, it doesn't wait for another's load.
 //! 5. An error goes to all who wait, and is not kept. A panic is an error. A round whose runtime ended is asked again.
-//! 6. What is found is published in L1 by the round, once, under a reservation taken before it asked.
+//! 6. What is found is published in L1 by the round, once, under a reservation taken before it asked. Who missed there just
+//!    before, and comes when the flight has ended, is answered with it, and leads no second one.
 //! 7. An invalidation *detaches* the flights of its keys: they go on for those who wait already, and nobody joins them.
 //!    Nor does anybody join one that is older than what L1 may answer, as another node's invalidation may be unheard.
 //!    A lookup that must load (`refresh`) joins only what has not begun; an answer that doesn't satisfy a follower's terms

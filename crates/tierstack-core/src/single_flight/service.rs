@@ -106,7 +106,10 @@ async fn enter<K: Key, V: Send + Sync + 'static>(
     deadline: Moment,
 ) -> SmallVec<[Option<Told<V>>; 1]> {
     let now = flights.options.clock.coarse();
-    let Entered { waiting, begin, followed, refused } = flights.table.enter(keys, terms, join, below, now);
+    let store = flights.store.as_ref().filter(|_| terms.read_l1 && join == Join::Any);
+    let known = |key: &K| store?.answer(key, now, terms.accept);
+    let Entered { waiting, begin, followed, refused } =
+        flights.table.enter(keys, terms, join, below, now, known);
     flights.begin(begin);
     let counters = &flights.options.counters;
     counters.add(Event::Follow, followed);

@@ -129,6 +129,10 @@ impl<K: Key, V> Table<K, V> {
     }
 
     /// Enters a lookup: it follows the flights it may join, and leads the rest of its keys in a batch that waits for a round.
+    ///
+    /// `known` tells of a key that nobody is looking up what its last flight published, if the lookup takes that: the
+    /// lookup may have missed in L1 before that flight ended. It is asked under the lock, as its answer is one that nobody
+    /// may join.
     pub(super) fn enter(
         &self,
         keys: &[K],
@@ -136,6 +140,7 @@ impl<K: Key, V> Table<K, V> {
         join: Join,
         below: &Stack<K, V>,
         now: Moment,
+        known: impl Fn(&K) -> Option<Answer<V>>,
     ) -> Entered<V> {
         let waiter = Arc::new(Waiter::new(keys.len()));
         let causes = Causes::current();
@@ -148,7 +153,7 @@ impl<K: Key, V> Table<K, V> {
             causes,
             below: below.clone(),
         };
-        let mut errors: Vec<(u32, Told<V>)> = Vec::new();
+        let mut told: Vec<(u32, Told<V>)> = Vec::new();
         let (mut followed, mut refused) = (0, 0);
         let mut state = lock(&self.0);
         let state = &mut *state;
@@ -166,9 +171,16 @@ impl<K: Key, V> Table<K, V> {
                     accept: terms.accept,
                     followers: Vec::new(),
                 };
-                match state.joinable.entry(key.clone()) {
+                let place_of_key = state.joinable.entry(key.clone());
+                if matches!(place_of_key, Place::Vacant(_))
+                    && let Some(answer) = known(key)
+                {
+                    told.push((slot, Told::Outcome(Ok(Some(answer)))));
+                    continue;
+                }
+                match place_of_key {
                     Place::Occupied(there) if led.causes.contain(there.get().batch) => {
-                        errors.push((slot, Told::Outcome(Err(waits_for_itself()))));
+                        told.push((slot, Told::Outcome(Err(waits_for_itself()))));
                         continue;
                     }
                     Place::Occupied(mut there)
@@ -190,7 +202,7 @@ impl<K: Key, V> Table<K, V> {
                 }
             };
             if !leads {
-                errors.push((slot, Told::Outcome(Err(overloaded(state.most)))));
+                told.push((slot, Told::Outcome(Err(overloaded(state.most)))));
                 refused += 1;
                 continue;
             }
@@ -202,8 +214,8 @@ impl<K: Key, V> Table<K, V> {
             0 => Begin::Nothing,
             count => state.rounds.push(count, led),
         };
-        if !errors.is_empty() {
-            waiter.tell(errors.into_iter());
+        if !told.is_empty() {
+            waiter.tell(told.into_iter());
         }
         Entered { waiting: Waiting(waiter), begin, followed, refused }
     }
