@@ -15,7 +15,6 @@ thread_local! {
 pub(crate) struct Handle;
 
 impl Handle {
-    #[expect(clippy::unnecessary_wraps, reason = "it stands for tokio's")]
     pub(crate) fn try_current() -> Result<Self, ()> {
         Ok(Handle)
     }
