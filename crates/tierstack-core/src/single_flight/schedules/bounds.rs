@@ -41,8 +41,8 @@ fn no_more_keys_are_led_than_the_limit_and_the_rest_is_refused() {
 fn no_more_rounds_are_under_way_than_the_limit_nor_larger_ones() {
     play(|| async {
         let loading = Arc::new(AtomicUsize::new(0));
-        let rig = Rig::new(settings(), move |keys| {
-            assert!(keys.len() <= 2, "a round of {keys:?}");
+        let rig = Rig::new(settings(), move |lookup| {
+            assert!(lookup.keys().len() <= 2, "a round of {:?}", lookup.keys());
             let loading = Arc::clone(&loading);
             let place = Place::taken(loading);
             async move {
@@ -50,7 +50,7 @@ fn no_more_rounds_are_under_way_than_the_limit_nor_larger_ones() {
                 drop(place);
             }
         });
-        let callers = rig.ask_each(&[&[1], &[2, 3], &[4], &[5]]);
+        let callers = rig.ask_each(&[&[1], &[2, 3], &[4, 5], &[6, 7]]);
         for caller in callers {
             caller.await.expect("nobody aborted it");
         }

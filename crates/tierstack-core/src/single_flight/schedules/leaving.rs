@@ -1,10 +1,14 @@
-//! Callers and runtimes that go, at any point.
+//! Callers, runtimes and caches that go, at any point.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shuttle::future::JoinHandle;
 
 use super::play;
 use super::rig::{Gate, Rig, entering, pause, reached, rows, settings};
-use crate::sync::Handle;
+use crate::namespace::Drain;
+use crate::sync::{Handle, yield_now};
 use crate::{Error, ErrorKind};
 
 /// Waits until each of these is told or gone; says how many are gone.
@@ -111,6 +115,32 @@ fn who_waits_for_a_round_whose_runtime_ended_is_answered_by_another() {
         pause().await;
         Handle::end();
         assert_eq!(rows(asked).await[0].len(), 2);
+        rig
+    });
+}
+
+#[test]
+fn after_a_shutdown_nothing_is_under_way_that_may_write() {
+    play(|| async {
+        let writing = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::clone(&writing);
+        let rig = Rig::new(settings(), move |lookup| {
+            let writing = Arc::clone(&begun);
+            async move {
+                let writes = usize::from(lookup.terms.fill_l2);
+                writing.fetch_add(writes, Ordering::SeqCst);
+                pause().await;
+                writing.fetch_sub(writes, Ordering::SeqCst);
+            }
+        });
+        let asked = rig.ask_each(&[&[1], &[2, 3], &[3]]);
+        pause().await;
+        rig.flights.drain().await;
+        for _ in 0..8 {
+            assert_eq!(writing.load(Ordering::SeqCst), 0, "a load that may write is under way");
+            yield_now().await;
+        }
+        rows(asked).await;
         rig
     });
 }

@@ -77,7 +77,7 @@ pub(super) fn settings() -> Settings {
 
 impl Rig {
     /// Over an origin that takes as long for its keys as `load`.
-    pub(super) fn new<F>(settings: Settings, load: impl Fn(Vec<i32>) -> F + Send + Sync + 'static) -> Self
+    pub(super) fn new<F>(settings: Settings, load: impl Fn(Lookup<i32>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -87,7 +87,7 @@ impl Rig {
             let (written, begun, load) = (Arc::clone(&written), Arc::clone(&begun), Arc::clone(&load));
             async move {
                 let row = (written.load(Ordering::SeqCst), begun.fetch_add(1, Ordering::SeqCst) + 1);
-                load(lookup.keys().to_vec()).await;
+                load(lookup.clone()).await;
                 let rows = lookup.into_keys().into_iter().map(|key| (key, Ok(Some(answer(row)))));
                 Ok::<_, Error>(Answers::new(rows.collect()))
             }

@@ -130,20 +130,26 @@ fn the_end_of_a_round_starts_what_waits_though_no_timer_ends() {
 #[test]
 fn a_slow_round_holds_up_what_comes_behind_it_for_a_timer_at_most() {
     play(|| async {
-        let loaded = Gate::default();
-        let told = loaded.clone();
-        let rig = Rig::new(settings(), move |keys| {
-            let told = told.clone();
+        let (asked, loaded) = (Gate::default(), Gate::default());
+        let (times, told) = (asked.clone(), loaded.clone());
+        let rig = Rig::new(settings(), move |lookup| {
+            let (times, told) = (*times.borrow(), told.clone());
             async move {
                 // The first key is loaded when the second was: unless they went together.
-                if keys == [1] {
-                    reached(&told, 1).await;
+                if lookup.keys() == [1] {
+                    reached(&told, times).await;
                 } else {
-                    told.send_replace(1);
+                    told.send_modify(|count| *count += 1);
                 }
             }
         });
-        rows(rig.ask_each(&[&[1], &[2]])).await;
+        // Twice the same, so that one timer follows another; then what no round has room for beside the first key.
+        for behind in [&[2][..], &[2], &[2, 3]] {
+            asked.send_modify(|times| *times += 1);
+            rows(rig.ask_each(&[&[1], behind])).await;
+        }
+        // What is asked at the end waits for nothing.
+        asked.send_replace(0);
         rig
     });
 }
