@@ -35,6 +35,10 @@ impl Causes {
 
     /// Does `work` for these.
     pub(crate) async fn scope<F: Future>(self, work: F) -> F::Output {
+        // Where a scheduler switches tasks in the midst of a poll, on one thread, they would be those of all tasks.
+        if cfg!(shuttle) {
+            return work.await;
+        }
         CAUSES.scope(self, work).await
     }
 }

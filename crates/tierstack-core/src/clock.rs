@@ -48,7 +48,7 @@ impl Clock {
     /// # Cancel safety
     /// Nothing is lost if it is dropped.
     pub async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+        crate::sync::sleep(duration).await;
     }
 
     /// The output of `future`, or `None` once `until` has passed; then `future` is dropped.

@@ -13,6 +13,7 @@ use crate::causes::Causes;
 use crate::namespace::Drain;
 use crate::rounds::{Begin, Limits};
 use crate::store::Store;
+use crate::sync;
 use crate::tier::BoxFuture;
 use crate::{Error, Key};
 
@@ -97,7 +98,7 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
     fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         let task = Task::begun(self);
         // Outside a runtime the work is dropped here, and its guard tells those who wait.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Ok(runtime) = sync::Handle::try_current() {
             runtime.spawn(async move {
                 work.await;
                 drop(task);
@@ -119,7 +120,7 @@ impl<K: Key, V: Send + Sync + 'static> Start<K, V> {
 
     async fn run(mut self) {
         // Who can run now may ask for more: what it asks goes in this round.
-        tokio::task::yield_now().await;
+        sync::yield_now().await;
         if let Some((round, causes)) = self.take() {
             causes.scope(round.run()).await;
         }

@@ -21,6 +21,8 @@ mod flights;
 mod layer;
 mod options;
 mod round;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod service;
 mod table;
 mod waiter;

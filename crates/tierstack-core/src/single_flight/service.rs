@@ -64,8 +64,7 @@ async fn look<K: Key, V: Send + Sync + 'static>(
         // It loads nothing that others could wait for, and should not wait for a load.
         return below.ask(Lookup::distinct(lookup.into_keys(), terms)).await;
     }
-    // Within a task there is a runtime, and that is told without touching what all tasks share.
-    if tokio::task::try_id().is_none() && tokio::runtime::Handle::try_current().is_err() {
+    if crate::sync::Handle::try_current().is_err() {
         return Err(Error::invalid(
             "a lookup that loads was asked outside a tokio runtime: ask it inside one",
         ));
