@@ -27,8 +27,9 @@ pub struct Settings {
     pub reads_in_flight: usize,
     /// Most loads under way at once at the origin of one cache, rows and queries together. Default: 16.
     pub loads_in_flight: usize,
-    /// Most loads that wait for one of those places; further ones fail with
-    /// [`Overloaded`](crate::ErrorKind::Overloaded). Default: 1,024.
+    /// Most loads that wait for one of those places, held by the cache's other stack, or in a stack without single flight;
+    /// further ones fail with [`Overloaded`](crate::ErrorKind::Overloaded). What waits above is bounded by `max_flights`.
+    /// Default: 1,024.
     pub loads_waiting: usize,
     /// While loads are under way, keys gather for the next one until one of them ends, and no longer than this for each of
     /// them. A key that is asked alone never waits. Default: 1 ms.

@@ -184,6 +184,13 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
         stands
     }
 
+    /// Voids the reservations of `key` that were taken until now; its entry stays.
+    pub(crate) fn supersede(&self, key: &K) {
+        let stripe = &self.stripes[self.stripe_of(key)];
+        let _publishing = stripe.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        stripe.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Drops the entry at `key`, and voids reservations of it.
     pub fn invalidate(&self, key: &K) {
         let stripe = &self.stripes[self.stripe_of(key)];

@@ -1,5 +1,7 @@
 //! Steps 3 and 4: the load of a lookup, and what becomes of the rights under which it was made.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -92,7 +94,8 @@ where
     fn terms_below(&self, rights: usize, now: Moment) -> Terms {
         let mut terms = Terms { in_parts: false, ..self.terms };
         if self.terms.in_parts {
-            terms.deadline = None;
+            // With the time it waits among others' loads, so that the right outlives it.
+            terms.deadline = Some(now.plus(self.options.settings.load_timeout));
         } else if let (Some(deadline), 1..) = (terms.deadline, rights) {
             let left = deadline.since(now);
             let kept_back = self.options.settings.l2_timeout.min(left / 4);
@@ -131,7 +134,9 @@ where
             dependencies,
             row,
         };
-        let encoded = written.encode(&self.options.codec()).ok();
+        // A row that can't be written, even by a panic, costs the others of its batch nothing.
+        let encoded = catch_unwind(AssertUnwindSafe(|| written.encode(&self.options.codec()).ok()));
+        let encoded = encoded.unwrap_or(None);
         if encoded.is_none() {
             self.options.counters.add(Event::Unfillable, 1);
         }

@@ -1,6 +1,7 @@
 //! One request to the tier each: bounded in time, counted, its reply turned into what the lookup needs.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -143,7 +144,9 @@ impl Judge<'_> {
         if !satisfies(age, self.accept) {
             return Err(None);
         }
-        let entry = match reader.row(&body)? {
+        // A row that can't be read, even by a panic, is a miss for its key only.
+        let row = catch_unwind(AssertUnwindSafe(|| reader.row(&body)));
+        let entry = match row.unwrap_or(Err(Unusable::Payload))? {
             Some(row) => Entry::Present(std::sync::Arc::new(row)),
             None => Entry::Absent,
         };

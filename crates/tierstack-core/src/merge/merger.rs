@@ -77,23 +77,44 @@ impl<K: Key, V: Send + Sync + 'static> Merger<K, V> {
     }
 
     fn begin<S: Inner<K, V>>(self: &Arc<Self>, begin: Begin, inner: &S) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if begin == Begin::Nothing {
+            return;
+        }
         let (merger, inner) = (Arc::clone(self), inner.clone());
+        let runtime = tokio::runtime::Handle::try_current();
         match begin {
             Begin::Nothing => {}
             Begin::Round => {
+                // Outside a runtime it is dropped here, and tells those who wait.
                 let place = Place { merger, inner, taken: false };
-                runtime.spawn(place.run());
+                if let Ok(runtime) = runtime {
+                    runtime.spawn(place.run());
+                }
             }
             Begin::Timer => {
                 let pause = self.rounds().gather_for();
-                runtime.spawn(async move {
-                    merger.clock.sleep(pause).await;
-                    let begin = merger.rounds().gathered();
-                    merger.begin(begin, &inner);
-                });
+                let timer = Timer { merger, inner };
+                if let Ok(runtime) = runtime {
+                    runtime.spawn(async move {
+                        timer.merger.clock.sleep(pause).await;
+                        drop(timer);
+                    });
+                }
             }
         }
+    }
+}
+
+/// The timer of a gathering, which ends when it is dropped: also with its runtime.
+struct Timer<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> {
+    merger: Arc<Merger<K, V>>,
+    inner: S,
+}
+
+impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> Drop for Timer<K, V, S> {
+    fn drop(&mut self) {
+        let begin = self.merger.rounds().gathered();
+        self.merger.begin(begin, &self.inner);
     }
 }
 

@@ -49,18 +49,25 @@ where
                 return ask(inner, lookup).await;
             }
             let deadline = lookup.terms.deadline.unwrap_or(Moment::NEVER);
-            let part = merger.enter(lookup, inner)?;
-            match merger.clock().before(deadline, part).await {
-                Some(Ok(answers)) => answers,
-                Some(Err(_)) => Err(Error::new(
-                    ErrorKind::Overloaded,
-                    "the load was given up, as its runtime ended: try again",
-                )),
-                None => Err(Error::new(
-                    ErrorKind::Timeout,
-                    "the origin did not answer in time: see load_timeout and the lookup's deadline",
-                )),
+            if tokio::runtime::Handle::try_current().is_err() {
+                let text = "a lookup that loads was asked outside a tokio runtime: ask it inside one";
+                return Err(Error::invalid(text));
             }
+            // A round may go with the runtime of whoever began it: then it is asked once more, in this one.
+            for _ in 0..2 {
+                let part = merger.enter(lookup.clone(), inner.clone())?;
+                match merger.clock().before(deadline, part).await {
+                    Some(Ok(answers)) => return answers,
+                    Some(Err(_)) => {}
+                    None => {
+                        let text =
+                            "the origin did not answer in time: see load_timeout and the lookup's deadline";
+                        return Err(Error::new(ErrorKind::Timeout, text));
+                    }
+                }
+            }
+            let text = "the load was given up twice: its task panicked, or its runtime ended; try again";
+            Err(Error::new(ErrorKind::Overloaded, text))
         })
     }
 }

@@ -85,11 +85,11 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
                 self.spawn(async move { start.run().await });
             }
             Begin::Timer => {
-                let flights = Arc::clone(self);
+                let timer = Timer(Arc::clone(self));
                 self.spawn(async move {
+                    let flights = &timer.0;
                     flights.options.clock.sleep(flights.table.gather_for()).await;
-                    let begin = flights.table.gathered();
-                    flights.begin(begin);
+                    drop(timer);
                 });
             }
         }
@@ -134,19 +134,37 @@ impl<K: Key, V: Send + Sync + 'static> Drop for Start<K, V> {
     }
 }
 
-/// Counts a task as under way until it is dropped.
-struct Task<K: Key, V: Send + Sync + 'static>(Arc<Flights<K, V>>);
+/// The timer of a gathering, which ends when it is dropped: also with its runtime.
+struct Timer<K: Key, V: Send + Sync + 'static>(Arc<Flights<K, V>>);
+
+impl<K: Key, V: Send + Sync + 'static> Drop for Timer<K, V> {
+    fn drop(&mut self) {
+        let begin = self.0.table.gathered();
+        self.0.begin(begin);
+    }
+}
+
+/// Counts a task as under way until it is dropped. One that begins after a shutdown writes nothing, and is not waited for.
+struct Task<K: Key, V: Send + Sync + 'static> {
+    flights: Arc<Flights<K, V>>,
+    counted: bool,
+}
 
 impl<K: Key, V: Send + Sync + 'static> Task<K, V> {
     fn begun(flights: &Arc<Flights<K, V>>) -> Self {
-        flights.state.send_modify(|tasks| tasks.under_way += 1);
-        Task(Arc::clone(flights))
+        let counted = flights.state.send_if_modified(|tasks| {
+            tasks.under_way += usize::from(!tasks.closed);
+            !tasks.closed
+        });
+        Task { flights: Arc::clone(flights), counted }
     }
 }
 
 impl<K: Key, V: Send + Sync + 'static> Drop for Task<K, V> {
     fn drop(&mut self) {
-        self.0.state.send_modify(|tasks| tasks.under_way -= 1);
+        if self.counted {
+            self.flights.state.send_modify(|tasks| tasks.under_way -= 1);
+        }
     }
 }
 

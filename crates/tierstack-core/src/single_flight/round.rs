@@ -1,6 +1,7 @@
 //! One round: batches looked up together, in a task of their own.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -59,6 +60,10 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
         let fill_l2 = first.terms.fill_l2 && !self.flights.is_closed();
         let terms = Terms { deadline, in_parts: true, fill_l2, ..first.terms };
         if let Some(store) = &self.flights.store {
+            if !terms.read_l2 {
+                // What was begun before a lookup that must load is not to replace what it finds.
+                self.keys.iter().for_each(|key| store.supersede(key));
+            }
             self.reserved = self.keys.iter().map(|key| store.reserve(key)).collect();
         }
         let asked = below.ask(Lookup::distinct(self.keys.clone(), terms)).await;
@@ -104,8 +109,9 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
             let Some(flights) = self.open.get_mut(at).map(std::mem::take) else { continue };
             let Some((last, others)) = flights.split_last() else { continue };
             if let (Some(store), Ok(Some(answer))) = (&self.flights.store, &mut outcome) {
-                store.publish(&self.keys[at], self.reserved[at], answer);
-                answer.published = true;
+                // A weigher, or a row that makes way, is the user's code: whoever waits is told, though it panics.
+                let publish = || store.publish(&self.keys[at], self.reserved[at], answer);
+                answer.published = catch_unwind(AssertUnwindSafe(publish)).unwrap_or(false);
             }
             told.extend(others.iter().map(|flight| (*flight, Told::Outcome(outcome.clone()))));
             told.push((*last, Told::Outcome(outcome)));

@@ -84,14 +84,15 @@ async fn look<K: Key, V: Send + Sync + 'static>(
         (0..outcomes.len()).filter(|at| outcomes[*at].as_ref().is_some_and(unfit)).collect();
     if !again.is_empty() {
         let keys: SmallVec<[K; 1]> = again.iter().map(|at| keys[*at].clone()).collect();
-        // What it leads itself is led on its own terms.
-        let join = if join == Join::Private { join } else { Join::None };
+        // What it leads itself is led on its own terms; what was lost with a runtime is followed by whoever comes first.
+        let lost = again.iter().all(|at| matches!(outcomes[*at], Some(Told::Again)));
+        let join = if lost || join == Join::Private { join } else { Join::None };
         let second = enter(flights, below, &keys, terms, join, deadline).await;
         for (at, outcome) in again.into_iter().zip(second) {
             outcomes[at] = outcome;
         }
     }
-    let rows = keys.into_iter().zip(outcomes).map(|(key, told)| (key, outcome(told)));
+    let rows = keys.into_iter().zip(outcomes).map(|(key, told)| (key, outcome(told, &terms)));
     Ok(Answers::new(rows.collect()))
 }
 
@@ -129,8 +130,13 @@ fn is_fit<V>(outcome: &Outcome<V>, terms: &Terms) -> bool {
     }
 }
 
-fn outcome<V>(told: Option<Told<V>>) -> Outcome<V> {
+fn outcome<V>(told: Option<Told<V>>, terms: &Terms) -> Outcome<V> {
     match told {
+        // Never to be taken for an absence.
+        Some(Told::Outcome(Ok(None))) if terms.wait => Err(Error::new(
+            ErrorKind::Loader,
+            "a service below single flight left this key without an answer: mend it",
+        )),
         Some(Told::Outcome(outcome)) => outcome,
         Some(Told::Again) => Err(Error::new(
             ErrorKind::Overloaded,

@@ -161,6 +161,10 @@ impl<K: Key, V> Table<K, V> {
             let slot = slot as u32;
             let place = led.keys.len() as u32;
             let leads = if join == Join::Private {
+                if state.joinable.get(key).is_some_and(|there| led.causes.contain(there.batch)) {
+                    told.push((slot, Told::Outcome(Err(waits_for_itself()))));
+                    continue;
+                }
                 state.keys < state.most
             } else {
                 let flight = || Flight {

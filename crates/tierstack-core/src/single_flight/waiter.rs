@@ -41,11 +41,12 @@ impl<V> Waiter<V> {
     pub(super) fn tell(&self, told: impl Iterator<Item = (u32, Told<V>)>) -> usize {
         let mut slots = lock(&self.0);
         if slots.left_alone {
+            // What is told in vain is dropped by no lock's side: it may hold the last of a user's rows.
+            drop(slots);
             return told.count();
         }
         for (slot, told) in told {
-            let place = &mut slots.told[slot as usize];
-            if place.is_none() {
+            if let Some(place @ None) = slots.told.get_mut(slot as usize) {
                 *place = Some(told);
                 slots.left -= 1;
             }
@@ -91,12 +92,22 @@ pub(super) struct Waiting<V>(pub(super) Arc<Waiter<V>>);
 impl<V> Waiting<V> {
     /// What the slots hold; empty ones are late.
     pub(super) fn take(self) -> SmallVec<[Option<Told<V>>; 1]> {
-        std::mem::take(&mut lock(&self.0.0).told)
+        self.leave()
+    }
+
+    /// Leaves, with what the slots hold, in one step: nobody must find them taken and the lookup there.
+    fn leave(&self) -> SmallVec<[Option<Told<V>>; 1]> {
+        let mut slots = lock(&self.0.0);
+        slots.left_alone = true;
+        let (told, waker) = (std::mem::take(&mut slots.told), slots.waker.take());
+        drop(slots);
+        drop(waker);
+        told
     }
 }
 
 impl<V> Drop for Waiting<V> {
     fn drop(&mut self) {
-        lock(&self.0.0).left_alone = true;
+        drop(self.leave());
     }
 }
