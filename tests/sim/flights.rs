@@ -7,6 +7,7 @@ mod drops;
 mod ends;
 mod invalidation;
 mod limits;
+mod lists;
 mod merging;
 mod own_keys;
 mod reentry;

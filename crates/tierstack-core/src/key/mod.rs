@@ -38,6 +38,12 @@ pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
         0
     }
 
+    /// Whether its load is never merged with those of other callers: a list may take long, and must not hold up another, nor
+    /// fail with it.
+    fn loads_alone(&self) -> bool {
+        false
+    }
+
     /// Whether its text may be shortened to a prefix and a hash when it is long. Never for keys of rows, which must be
     /// readable from their text.
     const MAY_SHORTEN: bool = false;

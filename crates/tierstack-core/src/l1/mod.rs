@@ -2,7 +2,7 @@
 //!
 //! 1. A hit reads moka, one atomic and a coarse clock; it takes no lock and allocates nothing.
 //! 2. moka bounds memory, and nothing else: whether an entry may answer is [`judge`](crate::judge)d by its own times.
-//! 3. What is found below is published under a [`Reservation`] that was taken before asking below: an invalidation in
+//! 3. What is found below is published under a [`Reservation`](crate::Reservation) that was taken before asking below: an invalidation in
 //!    between makes it void. Publishing and invalidating take one of 1,024 stripes.
 //! 4. An entry ends with L1's own life if that is earlier than what L2 says; a brief one soon after its load began.
 

@@ -44,6 +44,29 @@ impl<K> Leases<K> {
     }
 }
 
+impl<K: Key> Leases<K> {
+    /// The loads to make of them: one, and one for each key that loads alone.
+    pub(super) fn loads(mut self) -> impl Iterator<Item = Step<K>> {
+        let mut alone = Vec::new();
+        let (right, sync, ground) = (self.right, self.sync, self.ground.clone());
+        let mut part = |of: fn(&mut Leases<K>) -> &mut Vec<Open<K>>, keys: &mut Vec<Open<K>>| {
+            let (own, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(keys).into_iter().partition(|open| open.key.loads_alone());
+            *keys = rest;
+            for open in own {
+                let mut leases = Leases { right, sync, ground: ground.clone(), ..Leases::barred(Vec::new()) };
+                of(&mut leases).push(open);
+                alone.push(leases);
+            }
+        };
+        part(|leases| &mut leases.granted, &mut self.granted);
+        part(|leases| &mut leases.unanswered, &mut self.unanswered);
+        part(|leases| &mut leases.barred, &mut self.barred);
+        let together = Some(self).filter(|leases| !leases.is_empty());
+        together.into_iter().chain(alone).map(Step::Load)
+    }
+}
+
 impl<S> Look<S>
 where
     S: Send + Sync + 'static,
@@ -118,9 +141,7 @@ where
         let until = self.sort_out(waiting, until, &mut leases, &mut known);
         let mut next = Next::new();
         next.extend(until);
-        if !leases.is_empty() {
-            next.push(Step::Load(leases));
-        }
+        next.extend(leases.loads());
         (known, next)
     }
 
@@ -197,9 +218,7 @@ where
             if !free.is_empty() {
                 next.push(Step::Lease(free, Some(until)));
             }
-            if !barred.is_empty() {
-                next.push(Step::Load(Leases::barred(barred)));
-            }
+            next.extend(Leases::barred(barred).loads());
             if !waiting.is_empty() {
                 next.push(Step::Wait(waiting, until));
             }

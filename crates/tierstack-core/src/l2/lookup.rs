@@ -107,9 +107,7 @@ where
     if !rest.is_empty() {
         first.push(Step::Lease(rest, None));
     }
-    if !barred.is_empty() {
-        first.push(Step::Load(Leases::barred(barred)));
-    }
+    first.extend(Leases::barred(barred).loads());
     let mut rest = steps(look, first);
     if terms.in_parts {
         return Answers::new(rows).with_rest(rest);

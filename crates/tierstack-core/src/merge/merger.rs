@@ -26,6 +26,8 @@ type Part<K, V> = Result<Answers<K, V>, Error>;
 /// One lookup.
 struct Waiting<K, V> {
     lookup: Lookup<K>,
+    /// It goes by itself.
+    alone: bool,
     causes: Causes,
     part: oneshot::Sender<Part<K, V>>,
 }
@@ -62,6 +64,7 @@ impl<K: Key, V: Send + Sync + 'static> Merger<K, V> {
     ) -> Result<oneshot::Receiver<Part<K, V>>, Error> {
         let (part, answers) = oneshot::channel();
         let keys = lookup.keys().len();
+        let alone = lookup.keys().iter().any(Key::loads_alone);
         let mut rounds = self.rounds();
         if rounds.waiting_keys() + keys > self.most {
             let text = format!(
@@ -70,7 +73,7 @@ impl<K: Key, V: Send + Sync + 'static> Merger<K, V> {
             );
             return Err(Error::new(ErrorKind::Overloaded, text));
         }
-        let begin = rounds.push(keys, Waiting { lookup, causes: Causes::current(), part });
+        let begin = rounds.push(keys, Waiting { lookup, alone, causes: Causes::current(), part });
         drop(rounds);
         self.begin(begin, &inner);
         Ok(answers)
@@ -128,8 +131,10 @@ struct Place<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> {
 impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> Place<K, V, S> {
     fn take(&mut self) -> Vec<Waiting<K, V>> {
         self.taken = true;
-        let (waiting, begin) =
-            self.merger.rounds().take(|a, b| a.lookup.terms.accept == b.lookup.terms.accept);
+        let (waiting, begin) = self
+            .merger
+            .rounds()
+            .take(|a, b| a.lookup.terms.accept == b.lookup.terms.accept && !a.alone && !b.alone);
         self.merger.begin(begin, &self.inner);
         waiting
     }

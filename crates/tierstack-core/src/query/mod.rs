@@ -221,6 +221,10 @@ impl<E: 'static> Key for Bound<E> {
     fn size_bytes(&self) -> usize {
         self.values.iter().map(Value::size_bytes).sum()
     }
+
+    fn loads_alone(&self) -> bool {
+        self.def.mode() == Mode::List
+    }
 }
 
 impl<E> Clone for Bound<E> {

@@ -39,6 +39,8 @@ pub(super) struct Batch<K, V> {
     leader: Arc<Waiter<V>>,
     pub(super) terms: Terms,
     causes: Causes,
+    /// Its round is its load, and that is not merged with others.
+    alone: bool,
     /// What it is asked of.
     pub(super) below: Stack<K, V>,
 }
@@ -151,6 +153,7 @@ impl<K: Key, V> Table<K, V> {
             leader: Arc::clone(&waiter),
             terms,
             causes,
+            alone: false,
             below: below.clone(),
         };
         let mut told: Vec<(u32, Told<V>)> = Vec::new();
@@ -211,6 +214,7 @@ impl<K: Key, V> Table<K, V> {
                 continue;
             }
             state.keys += 1;
+            led.alone |= state.join_for.is_none() && key.loads_alone();
             led.keys.push(key.clone());
             led.slots.push(slot);
         }
@@ -227,7 +231,8 @@ impl<K: Key, V> Table<K, V> {
     /// The batches of a round that was begun, and what they are loaded for.
     pub(super) fn take(&self) -> (Vec<Batch<K, V>>, Causes, Begin) {
         let mut state = lock(&self.0);
-        let (batches, begin) = state.rounds.take(|a, b| kind(&a.terms) == kind(&b.terms));
+        let (batches, begin) =
+            state.rounds.take(|a, b| kind(&a.terms) == kind(&b.terms) && !a.alone && !b.alone);
         for batch in batches.iter().filter(|batch| !batch.terms.read_l2) {
             for key in &batch.keys {
                 if let Some(flight) = state.joinable.get_mut(key)
