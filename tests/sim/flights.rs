@@ -9,6 +9,7 @@ mod invalidation;
 mod limits;
 mod lists;
 mod merging;
+mod own_fault;
 mod own_keys;
 mod reentry;
 mod rig;

@@ -109,9 +109,10 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
             let Some(flights) = self.open.get_mut(at).map(std::mem::take) else { continue };
             let Some((last, others)) = flights.split_last() else { continue };
             if let (Some(store), Ok(Some(answer))) = (&self.flights.store, &mut outcome) {
-                // A weigher, or a row that makes way, is the user's code: whoever waits is told, though it panics.
+                // A weigher, or a row that makes way, is the user's code: whoever waits is told, though it panics, and it is
+                // not tried again above.
                 let publish = || store.publish(&self.keys[at], self.reserved[at], answer);
-                answer.published = catch_unwind(AssertUnwindSafe(publish)).unwrap_or(false);
+                answer.published = catch_unwind(AssertUnwindSafe(publish)).unwrap_or(true);
             }
             told.extend(others.iter().map(|flight| (*flight, Told::Outcome(outcome.clone()))));
             told.push((*last, Told::Outcome(outcome)));
