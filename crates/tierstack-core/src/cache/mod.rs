@@ -2,7 +2,7 @@
 
 mod batch;
 mod builder;
-mod invalidation;
+pub(crate) mod invalidation;
 mod queries;
 pub(crate) mod stack_parts;
 
