@@ -31,8 +31,8 @@ pub(crate) trait Local: Send + Sync {
     fn projection(&self) -> Option<&str>;
     /// Drops the rows with those key texts, and everything derived from the entity's rows.
     fn invalidate(&self, rows: &[&str]);
-    /// The columns of the primary key.
-    fn pk_columns(&self) -> &[Cow<'static, str>];
+    /// The columns of the primary key; `None` if it caches a service's responses.
+    fn pk_columns(&self) -> Option<&[Cow<'static, str>]>;
 }
 
 /// Work behind answers, which goes on when the cache that began it is dropped.
@@ -95,22 +95,29 @@ impl Namespace {
         self.0.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a cache, unless there is one of that entity and projection: two would not hear of each other's settings.
+    /// Enters a cache, unless there is one of that entity and projection, or of a service of that name: two would not hear
+    /// of each other's settings.
     pub(crate) fn enter(&self, table: &str, cache: &Arc<impl Local + 'static>) -> Result<(), Error> {
         let mut caches = self.caches();
         let of_entity = caches.entry(table.to_owned()).or_default();
         of_entity.retain(|cache| cache.strong_count() > 0);
-        let twice =
-            of_entity.iter().filter_map(Weak::upgrade).any(|there| there.projection() == cache.projection());
-        if twice {
+        let there: Vec<Arc<dyn Local>> = of_entity.iter().filter_map(Weak::upgrade).collect();
+        let is_service = cache.pk_columns().is_none();
+        if there.iter().any(|there| is_service || there.pk_columns().is_none()) {
+            return Err(Error::invalid(format!(
+                "namespace {:?} has a cache named {table:?} already, and a service's shares its name with no other: choose \
+                 another for it, or clone its layer",
+                self.0.name
+            )));
+        }
+        if there.iter().any(|there| there.projection() == cache.projection()) {
             return Err(Error::invalid(format!(
                 "namespace {:?} has a cache of {table:?}{} already: clone that one, or name another projection",
                 self.0.name,
                 cache.projection().map(|name| format!(" projected as {name:?}")).unwrap_or_default()
             )));
         }
-        let differs = |there: Arc<dyn Local>| there.pk_columns() != cache.pk_columns();
-        if of_entity.iter().filter_map(Weak::upgrade).any(differs) {
+        if there.iter().any(|there| there.pk_columns() != cache.pk_columns()) {
             return Err(Error::invalid(format!(
                 "two caches of {table:?} name other primary key columns, or in another order: an invalidation by one \
                  would miss the rows of the other, make their schemas agree"

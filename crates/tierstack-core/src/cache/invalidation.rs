@@ -121,7 +121,7 @@ impl<E: Entity> Local for Parts<E> {
         }
     }
 
-    fn pk_columns(&self) -> &[Cow<'static, str>] {
-        &self.schema.pk
+    fn pk_columns(&self) -> Option<&[Cow<'static, str>]> {
+        Some(&self.schema.pk)
     }
 }
