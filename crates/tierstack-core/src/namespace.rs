@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
-use crate::{Clock, Entity, Error, Moment, Random, Tier};
+use crate::{CacheKey, CacheLayerBuilder, Clock, Entity, Error, Moment, Random, Tier};
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
 ///
@@ -50,6 +53,16 @@ impl Namespace {
     /// Begins a cache of an entity.
     pub fn cache<E: Entity>(&self) -> CacheBuilder<E> {
         CacheBuilder::new(self.clone())
+    }
+
+    /// Begins a layer that caches the responses of a service, under a name that nothing else in the namespace has. See
+    /// [`cache_layer`](crate::cache_layer).
+    pub fn cache_layer<Req, Res>(&self, name: impl Into<Box<str>>) -> CacheLayerBuilder<Req, Res>
+    where
+        Req: CacheKey,
+        Res: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        CacheLayerBuilder::new(self.clone(), name.into())
     }
 
     /// The name.
@@ -144,6 +157,18 @@ impl fmt::Debug for Namespace {
     }
 }
 
+/// Whether `name`, that of a `what`, can begin keys as it is.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        return Err(Error::invalid(format!(
+            "{what} {:?}: name it with 1 to 64 letters, digits and _ . -",
+            crate::key::shown(name)
+        )));
+    }
+    Ok(())
+}
+
 /// A namespace being built.
 #[must_use = "a namespace exists once build() has checked it"]
 pub struct NamespaceBuilder {
@@ -184,13 +209,7 @@ impl NamespaceBuilder {
     /// be escaped in every key.
     pub fn build(self) -> Result<Namespace, Error> {
         let NamespaceBuilder { name, tier, clock, random } = self;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
-            return Err(Error::invalid(format!(
-                "namespace {:?}: name it with 1 to 64 letters, digits and _ . -",
-                crate::key::shown(&name)
-            )));
-        }
+        check_name("namespace", &name)?;
         Ok(Namespace(Arc::new(Shared {
             name,
             tier,

@@ -109,14 +109,14 @@ impl<E: Entity> Local for Parts<E> {
 
     fn invalidate(&self, rows: &[&str]) {
         if let Some(index) = &self.index {
-            index.forget_all();
+            index.flights.forget_all();
         }
         if self.schema.projection.is_some() {
-            return self.objects.forget_all();
+            return self.objects.flights.forget_all();
         }
         for row in rows {
             if let Some(pk) = self.rows_format.read::<E::Pk>(row) {
-                self.objects.forget(&pk);
+                self.objects.flights.forget(&pk);
             }
         }
     }
