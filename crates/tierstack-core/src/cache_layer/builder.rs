@@ -65,7 +65,8 @@ where
         self
     }
 
-    /// Sets how long entries live.
+    /// Sets how long responses live. There are no absences: an empty response is one like any other, and `absent_for` is of
+    /// no matter.
     pub fn freshness(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
         self
@@ -85,8 +86,9 @@ where
     /// [`Invalid`](crate::ErrorKind::Invalid) with a sentence that says what to change: a name that can't be or is taken by
     /// another layer or an entity, lives, limits or times that can't be.
     pub fn build(self) -> Result<CacheLayer<Req, Res>, Error> {
-        let CacheLayerBuilder { namespace, name, version, l1, keep_if, freshness, settings } = self;
+        let CacheLayerBuilder { namespace, name, version, l1, keep_if, mut freshness, settings } = self;
         crate::namespace::check_name("cache of a service", &name)?;
+        freshness.absent_for = freshness.fresh_for;
         freshness.check()?;
         settings.check()?;
         let format = KeyFormat::new(namespace.name(), &name, None, &[], settings.max_key_bytes)?;
