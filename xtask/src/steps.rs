@@ -20,6 +20,7 @@ pub(crate) struct Step {
 pub(crate) const TEST: &[Step] = &[
     Step { name: "tests", cargo: &["test", "--workspace", "--all-features"], without: &[] },
     Step { name: "example: quickstart", cargo: &["run", "--example", "quickstart"], without: &[] },
+    Step { name: "example: drop_in", cargo: &["run", "--example", "drop_in"], without: &[] },
     Step { name: "example: storefront", cargo: STOREFRONT, without: &[] },
     Step { name: "example: storefront, catalogue made up", cargo: STOREFRONT, without: &["TIERSTACK_DATA"] },
 ];
