@@ -68,7 +68,8 @@ impl Service<Vec<i32>> for Names {
 async fn idle_clones_keep_no_permit<S: Inner<i32, String>>(what: &str, service: S) {
     let mut idle = vec![service.clone(); 4];
     for clone in &mut idle {
-        assert!(clone.ready().await.is_ok(), "{what}");
+        let ready = timeout(SOON, clone.ready()).await;
+        assert!(ready.unwrap_or_else(|_| panic!("{what}: it waits for a permit")).is_ok(), "{what}");
     }
     let answers = timeout(SOON, service.oneshot(Lookup::one(7))).await;
     assert!(answers.unwrap_or_else(|_| panic!("{what}: an idle clone has the permit")).is_ok(), "{what}");

@@ -45,7 +45,7 @@ async fn an_idle_ready_clone_keeps_no_permit() {
     let service = cached(&shop).layer(limited);
     let mut idle = vec![service.clone(); 5];
     for clone in &mut idle {
-        clone.ready().await.unwrap();
+        timeout(SOON, clone.ready()).await.expect("it waits for a permit").unwrap();
     }
     let films = timeout(SOON, service.oneshot(find("PG"))).await.expect("an idle clone has the permit");
     assert_eq!(films.unwrap().call, 1);
