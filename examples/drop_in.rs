@@ -21,24 +21,16 @@ use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use tierstack::{
-    BoxFuture, CacheKey, CacheLayer, CacheService, L1, MemoryTier, Namespace, RequestWriter, Written,
-};
+use tierstack::{BoxFuture, CacheKey, CacheLayer, CacheService, L1, MemoryTier, Namespace};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::timeout::TimeoutLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 /// What is searched for. Two requests with the same rating and page have one response.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, CacheKey)]
 struct FindFilms {
     rating: String,
     page: u32,
-}
-
-impl CacheKey for FindFilms {
-    fn write_key(&self, out: RequestWriter<'_>) -> Written {
-        out.group().field("rating", &self.rating).field("page", &self.page).end()
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tierstack_core::{CacheService, Error, ErrorKind};
 use tower::{Layer, ServiceExt};
 
-use super::inner::{Act, Films, FindFilms, Refused, Script, cached, cached_alone, find};
+use super::inner::{Act, Films, FindFilms, Refused, Script, alone, begun, cached, cached_alone, find};
 use crate::shop::{Shop, settle};
 
 /// How many calls of the inner service several callers of one missing response make together.
@@ -47,7 +47,23 @@ async fn leader_and_followers_find_the_inner_error_by_type() {
     assert_eq!(service.oneshot(find("PG")).await.unwrap().call, CALLS_FOR_ALL + 1);
 }
 
-/// The same with an L2: each finds the error, nothing is left in L2, and the next call loads without waiting.
+/// A response that is not to be kept goes to all who wait for it; who asks next makes a call.
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_not_kept_goes_to_all_who_wait() {
+    let shop = Shop::new(0);
+    let script = Script::default();
+    for node in [shop.node(), alone(&shop)] {
+        let layer = begun(&shop, &node).keep_if(|_, _| false).build().unwrap();
+        let service = layer.layer(script.service());
+        let calls = script.calls();
+        for found in ten_at_once(&script, &service).await {
+            assert_eq!(found.unwrap().call, calls + CALLS_FOR_ALL);
+        }
+        assert_eq!(service.oneshot(find("PG")).await.unwrap().call, calls + CALLS_FOR_ALL + 1);
+    }
+}
+
+/// With an L2, each finds the error, nothing is left in L2, and the next call loads without waiting.
 #[tokio::test(start_paused = true)]
 async fn an_error_leaves_nothing_in_l2() {
     let shop = Shop::new(0);

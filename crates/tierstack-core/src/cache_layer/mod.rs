@@ -5,12 +5,13 @@
 //!
 //! 1. A response is found by the request's text alone. What it depends on and the text doesn't say (who asks, in which
 //!    language, what they may see) must become part of the request, or one caller is told what another was.
-//! 2. Each request is looked up and loaded by itself: one call of the service for each response that no tier holds.
+//! 2. Each request is looked up and loaded by itself: one call of the service for each response that no tier holds, however
+//!    many ask for it at once.
 //! 3. The cached service is always ready, and holds nothing of the service below while it answers from a tier. For a load, a
 //!    clone of that is driven ready and called. So what limits it is felt by those who load, as time or as an error.
 //! 4. Errors are of type [`Error`](crate::Error); [`downcast_ref`](crate::Error::downcast_ref) finds what the service failed
 //!    with. No error is kept, and no panic gets through.
-//! 5. What [`keep_if`](CacheLayerBuilder::keep_if) refuses is answered and kept nowhere.
+//! 5. What [`keep_if`](CacheLayerBuilder::keep_if) refuses is answered, to all who wait for it, and kept nowhere.
 //! 6. What the services of one layer and of its clones share: entries, limits, counters. They should be over services that
 //!    respond alike.
 //! 7. An invalidation names requests, or [all of them](CacheLayer::invalidate_all).
@@ -23,19 +24,15 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tierstack_core::{CacheKey, L1, MemoryTier, Namespace, RequestWriter, Written};
+//! use tierstack_core::{CacheKey, L1, MemoryTier, Namespace};
+//! # use tierstack_derive::CacheKey;
 //! use tower::limit::ConcurrencyLimitLayer;
 //! use tower::timeout::TimeoutLayer;
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
-//! #[derive(Clone)]
+//! #[derive(Clone, CacheKey)]
+//! # #[cache_key(crate = "tierstack_core")]
 //! struct FindFilms { rating: String, page: u32 }
-//!
-//! impl CacheKey for FindFilms {
-//!     fn write_key(&self, out: RequestWriter<'_>) -> Written {
-//!         out.group().field("rating", &self.rating).field("page", &self.page).end()
-//!     }
-//! }
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower::BoxError> {
 //! let shop = Namespace::builder("shop").l2(MemoryTier::new(10_000)).build()?;
