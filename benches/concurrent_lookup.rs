@@ -45,7 +45,7 @@ fn main() -> Result<()> {
         l2_hits(&runtime, &redis.url())?;
     }
     if wanted(5) {
-        cold_keys(&runtime, &redis.url(), &postgres.url())?;
+        cold_keys(&runtime, &redis.url(), postgres.url())?;
     }
     if wanted(6) {
         one_cold_key(&runtime, &redis.url())?;

@@ -65,7 +65,7 @@ async fn a_second_caller_after_a_write_does_not_get_the_row_that_a_leader_is_sti
 }
 
 /// A tier whose invalidations arrive late: each waits for a permit first.
-struct LateInvalidations(MemoryTier, Semaphore);
+pub(crate) struct LateInvalidations(pub(crate) MemoryTier, pub(crate) Semaphore);
 
 impl Tier for LateInvalidations {
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Reply<Option<Bytes>>> {

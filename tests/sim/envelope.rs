@@ -25,7 +25,7 @@ const SCHEMA_AT: usize = 64;
 const WRITTEN_AT: usize = 72;
 const FRESH_UNTIL_AT: usize = 80;
 const STALE_UNTIL_AT: usize = 88;
-const ABSENT: u8 = 1;
+pub(crate) const ABSENT: u8 = 1;
 const LZ4: u8 = 2;
 
 /// A shop with film 7 in version 1 at the origin, and a place in L2 where a test plants what claims to be version 0.
@@ -140,7 +140,7 @@ fn with_u64(record: &[u8], at: usize, number: u64) -> Bytes {
 }
 
 /// The same record with another payload, sealed.
-fn with_payload(record: &[u8], flags: u8, payload: &[u8], raw_len: usize) -> Bytes {
+pub(crate) fn with_payload(record: &[u8], flags: u8, payload: &[u8], raw_len: usize) -> Bytes {
     let stamp = usize::from(u16::from_be_bytes([record[100], record[101]]));
     let mut forged = record[..112 + stamp + 16 * usize::from(record[102])].to_vec();
     forged[FLAGS_AT] = flags;

@@ -2,5 +2,6 @@
 
 mod composed;
 mod conformance;
+mod contract;
 mod fleet;
 mod reservations;

@@ -12,5 +12,6 @@ mod layers;
 mod manager;
 mod model;
 mod requests;
+mod services;
 mod shop;
 mod waiting;

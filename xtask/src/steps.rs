@@ -31,6 +31,7 @@ pub(crate) const TEST: &[Step] = &[
     Step::new("tests", &["test", "--workspace", "--all-features"]),
     SCHEDULES,
     Step::new("example: quickstart", &["run", "--example", "quickstart"]),
+    Step::new("example: drop_in", &["run", "--example", "drop_in"]),
     Step::new("example: storefront", STOREFRONT),
     Step { without: &["TIERSTACK_DATA"], ..Step::new("example: storefront, catalogue made up", STOREFRONT) },
 ];

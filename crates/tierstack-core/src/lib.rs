@@ -9,7 +9,8 @@
 //!   [`CacheKey`], [`KeyFormat`]), entries ([`Entry`], [`Meta`], [`judge`]), [`Lookup`] and [`Answers`], [`Schema`],
 //!   [`Query`], [`record`].
 //! * Seams: [`Clock`], [`Random`], [`Tier`], [`Loader`], [`Entity`], [`Stack`].
-//! * Mechanism: [`l1`], [`l2`], [`origin`], [`revalidate`], [`MemoryTier`], and the handle, [`Cache`].
+//! * Mechanism: [`l1`], [`l2`], [`origin`], [`revalidate`], [`MemoryTier`], the handle, [`Cache`], and the drop-in,
+//!   [`cache_layer`].
 //!
 //! # Example
 //! The handle composes the layers ([`Cache::get`] has an example). By hand, for keys and rows of any type:
@@ -55,6 +56,7 @@
 //! ```
 
 mod cache;
+pub mod cache_layer;
 mod causes;
 mod clock;
 pub mod conformance;
@@ -88,6 +90,7 @@ mod time;
 mod token;
 
 pub use cache::{BatchError, Cache, CacheBuilder};
+pub use cache_layer::{CacheLayer, CacheLayerBuilder, CacheService};
 pub use clock::{Clock, ManualClock};
 pub use counters::{Answered, Counters, Stats};
 pub use entry::{Age, Entry, Keep, Level, Meta};

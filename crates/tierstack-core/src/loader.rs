@@ -1,9 +1,11 @@
 //! The loader: what reads the origin.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::sync::Arc;
+
+use tower_service::Service;
 
 use crate::tier::BoxFuture;
 use crate::{BoxError, Error, ErrorKind, Stamp};
@@ -87,6 +89,15 @@ impl<F, K, V> fmt::Debug for LoaderFn<F, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LoaderFn")
     }
+}
+
+/// Drives `service` ready, and calls it; what it fails with is the origin's error.
+pub(crate) async fn call_ready<R, S>(mut service: S, request: R) -> Result<S::Response, Error>
+where
+    S: Service<R, Error: Into<BoxError>>,
+{
+    poll_fn(|cx| service.poll_ready(cx)).await.map_err(|error| origin_failed(error.into()))?;
+    service.call(request).await.map_err(|error| origin_failed(error.into()))
 }
 
 /// The error of a lookup whose load failed with `error`; one of ours is taken as it is.

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
-use crate::{Clock, Entity, Error, Moment, Random, Tier};
+use crate::{CacheKey, CacheLayerBuilder, Clock, Entity, Error, Moment, Random, Tier};
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
 ///
@@ -31,8 +34,8 @@ pub(crate) trait Local: Send + Sync {
     fn projection(&self) -> Option<&str>;
     /// Drops the rows with those key texts, and everything derived from the entity's rows.
     fn invalidate(&self, rows: &[&str]);
-    /// The columns of the primary key.
-    fn pk_columns(&self) -> &[Cow<'static, str>];
+    /// The columns of the primary key; `None` if it caches a service's responses.
+    fn pk_columns(&self) -> Option<&[Cow<'static, str>]>;
 }
 
 /// Work behind answers, which goes on when the cache that began it is dropped.
@@ -50,6 +53,16 @@ impl Namespace {
     /// Begins a cache of an entity.
     pub fn cache<E: Entity>(&self) -> CacheBuilder<E> {
         CacheBuilder::new(self.clone())
+    }
+
+    /// Begins a layer that caches the responses of a service, under a name that nothing else in the namespace has. See
+    /// [`cache_layer`](crate::cache_layer).
+    pub fn cache_layer<Req, Res>(&self, name: impl Into<Box<str>>) -> CacheLayerBuilder<Req, Res>
+    where
+        Req: CacheKey,
+        Res: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        CacheLayerBuilder::new(self.clone(), name.into())
     }
 
     /// The name.
@@ -95,22 +108,29 @@ impl Namespace {
         self.0.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a cache, unless there is one of that entity and projection: two would not hear of each other's settings.
+    /// Enters a cache, unless there is one of that entity and projection, or of a service of that name: two would not hear
+    /// of each other's settings.
     pub(crate) fn enter(&self, table: &str, cache: &Arc<impl Local + 'static>) -> Result<(), Error> {
         let mut caches = self.caches();
         let of_entity = caches.entry(table.to_owned()).or_default();
         of_entity.retain(|cache| cache.strong_count() > 0);
-        let twice =
-            of_entity.iter().filter_map(Weak::upgrade).any(|there| there.projection() == cache.projection());
-        if twice {
+        let there: Vec<Arc<dyn Local>> = of_entity.iter().filter_map(Weak::upgrade).collect();
+        let is_service = cache.pk_columns().is_none();
+        if there.iter().any(|there| is_service || there.pk_columns().is_none()) {
+            return Err(Error::invalid(format!(
+                "namespace {:?} has a cache named {table:?} already, and a service's shares its name with no other: choose \
+                 another for it, or clone its layer",
+                self.0.name
+            )));
+        }
+        if there.iter().any(|there| there.projection() == cache.projection()) {
             return Err(Error::invalid(format!(
                 "namespace {:?} has a cache of {table:?}{} already: clone that one, or name another projection",
                 self.0.name,
                 cache.projection().map(|name| format!(" projected as {name:?}")).unwrap_or_default()
             )));
         }
-        let differs = |there: Arc<dyn Local>| there.pk_columns() != cache.pk_columns();
-        if of_entity.iter().filter_map(Weak::upgrade).any(differs) {
+        if there.iter().any(|there| there.pk_columns() != cache.pk_columns()) {
             return Err(Error::invalid(format!(
                 "two caches of {table:?} name other primary key columns, or in another order: an invalidation by one \
                  would miss the rows of the other, make their schemas agree"
@@ -135,6 +155,18 @@ impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespace").field("name", &self.0.name).field("l2", &self.0.tier.is_some()).finish()
     }
+}
+
+/// Whether `name`, that of a `what`, can begin keys as it is.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        return Err(Error::invalid(format!(
+            "{what} {:?}: name it with 1 to 64 letters, digits and _ . -",
+            crate::key::shown(name)
+        )));
+    }
+    Ok(())
 }
 
 /// A namespace being built.
@@ -177,13 +209,7 @@ impl NamespaceBuilder {
     /// be escaped in every key.
     pub fn build(self) -> Result<Namespace, Error> {
         let NamespaceBuilder { name, tier, clock, random } = self;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
-            return Err(Error::invalid(format!(
-                "namespace {:?}: name it with 1 to 64 letters, digits and _ . -",
-                crate::key::shown(&name)
-            )));
-        }
+        check_name("namespace", &name)?;
         Ok(Namespace(Arc::new(Shared {
             name,
             tier,

@@ -188,6 +188,11 @@ impl Schema {
         let Schema { table, in_schema: _, pk, columns, projection, version } = self;
         // Debug of strings and lists of them is unambiguous, and doesn't change with the compiler.
         let text = format!("{of:?}{table:?}{pk:?}{columns:?}{projection:?}");
-        u64::from(*version) << 48 | xxh3_64(text.as_bytes()) >> 16
+        versioned(*version, &text)
     }
+}
+
+/// The version in the upper 16 bits, by which the newer of two releases is told; below them a hash of `text`.
+pub(crate) fn versioned(version: u16, text: &str) -> u64 {
+    u64::from(version) << 48 | xxh3_64(text.as_bytes()) >> 16
 }

@@ -179,7 +179,7 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
         let stands = stripe.epoch.load(Ordering::Acquire) == reservation.epoch
             && self.generation.load(Ordering::Acquire) == reservation.generation;
         if stands {
-            self.cache.insert(key.clone(), held);
+            self.cache.insert(key.kept(), held);
         }
         stands
     }

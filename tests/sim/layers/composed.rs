@@ -19,14 +19,14 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::shop::{Shop, settle};
 
 /// The parts that one node's layers share.
-struct Node {
-    counters: Arc<Counters>,
-    store: Arc<Store<i32, String>>,
-    refreshes: Arc<Refreshes<i32>>,
+pub(super) struct Node {
+    pub(super) counters: Arc<Counters>,
+    pub(super) store: Arc<Store<i32, String>>,
+    pub(super) refreshes: Arc<Refreshes<i32>>,
 }
 
 impl Node {
-    fn new(shop: &Shop) -> Self {
+    pub(super) fn new(shop: &Shop) -> Self {
         let (counters, clock) = (Arc::new(Counters::default()), shop.manual.clock());
         let store =
             L1::capacity(100).store(true, &shop.settings, clock.clone(), Arc::clone(&counters)).unwrap();
@@ -210,8 +210,8 @@ async fn hits<S: Inner<i32, String, Error = Error>>(service: S, level: Level) {
 }
 
 /// A service that panics if it is called without having been polled ready, as tower's contract allows.
-struct Strict {
-    ready: bool,
+pub(super) struct Strict {
+    pub(super) ready: bool,
 }
 
 impl Clone for Strict {

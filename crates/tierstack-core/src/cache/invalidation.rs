@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Cache, Event, Parts};
+use super::{Cache, Parts};
+use crate::counters::{Counters, Event};
 use crate::namespace::Local;
-use crate::{Entity, Error, ErrorKind, IntoKey, Invalidate, WireKey};
+use crate::{Entity, Error, ErrorKind, IntoKey, Invalidate, Namespace, Settings, WireKey};
 
 impl<E: Entity> Cache<E> {
     /// Makes every tier forget those rows, and everything derived from rows of the entity (lists, secondary keys,
@@ -41,7 +42,8 @@ impl<E: Entity> Cache<E> {
             return Ok(());
         }
         parts.counters.add(Event::Invalidation, wires.len());
-        let delivered = parts.tell_tier(&wires).await;
+        let with = Some(&parts.depends_on);
+        let delivered = tell_tier(&parts.namespace, &parts.settings, &parts.counters, &wires, with).await;
         // After the tier: what is read there from now on is not older than the write.
         let rows: Vec<&str> = wires.iter().map(WireKey::as_str).collect();
         parts.namespace.invalidate_locally(&parts.schema.entity(), &rows);
@@ -49,47 +51,54 @@ impl<E: Entity> Cache<E> {
     }
 }
 
-impl<E: Entity> Parts<E> {
-    async fn tell_tier(&self, rows: &[WireKey]) -> Result<(), Error> {
-        let shared = self.namespace.shared();
-        let Some(tier) = &shared.tier else { return Ok(()) };
-        let mut failure = None;
-        let mut undelivered = 0;
-        // Lists alone are told of, if every key was over the limit.
-        let parts = rows.chunks(self.settings.max_batch).chain(rows.is_empty().then_some(rows));
-        for part in parts {
-            let keys = part.iter().chain([&self.depends_on]);
-            let asks: Vec<Invalidate> = keys
-                .map(|key| Invalidate::finished(key.clone(), shared.random.token(), self.settings.floor_life))
-                .collect();
-            self.counters.add(Event::L2Request, 1);
-            let until = self.clock.coarse().plus(self.settings.l2_timeout);
-            let failed = match self.clock.before(until, tier.invalidate(&asks)).await {
-                Some(reply) if reply.each.len() == asks.len() => {
-                    let mut errors = reply.each.into_iter().filter_map(Result::err);
-                    errors.next().map(|first| (1 + errors.count(), first))
-                }
-                _ => Some((
-                    asks.len(),
-                    Error::new(ErrorKind::Unavailable, "L2 did not answer in time: see l2_timeout"),
-                )),
-            };
-            if let Some((count, error)) = failed {
-                self.counters.add(Event::L2Failure, count);
-                undelivered += count;
-                failure.get_or_insert(error);
+/// Tells the shared tier of `namespace`, if it has one, to forget the keys, a part of them at a time; `with` goes with every
+/// part.
+pub(crate) async fn tell_tier(
+    namespace: &Namespace,
+    settings: &Settings,
+    counters: &Counters,
+    keys: &[WireKey],
+    with: Option<&WireKey>,
+) -> Result<(), Error> {
+    let shared = namespace.shared();
+    let Some(tier) = &shared.tier else { return Ok(()) };
+    let mut failure = None;
+    let mut undelivered = 0;
+    // `with` alone is told of, if every key was over the limit.
+    let parts = keys.chunks(settings.max_batch).chain(keys.is_empty().then_some(keys));
+    for part in parts {
+        let asks: Vec<Invalidate> = part
+            .iter()
+            .chain(with)
+            .map(|key| Invalidate::finished(key.clone(), shared.random.token(), settings.floor_life))
+            .collect();
+        counters.add(Event::L2Request, 1);
+        let until = shared.clock.coarse().plus(settings.l2_timeout);
+        let failed = match shared.clock.before(until, tier.invalidate(&asks)).await {
+            Some(reply) if reply.each.len() == asks.len() => {
+                let mut errors = reply.each.into_iter().filter_map(Result::err);
+                errors.next().map(|first| (1 + errors.count(), first))
             }
-        }
-        match failure {
-            None => Ok(()),
-            Some(cause) => Err(Error::with_source(
-                ErrorKind::Undelivered,
-                format!(
-                    "{undelivered} invalidations did not reach L2: old rows may be answered from there, repeat it"
-                ),
-                cause,
+            _ => Some((
+                asks.len(),
+                Error::new(ErrorKind::Unavailable, "L2 did not answer in time: see l2_timeout"),
             )),
+        };
+        if let Some((count, error)) = failed {
+            counters.add(Event::L2Failure, count);
+            undelivered += count;
+            failure.get_or_insert(error);
         }
+    }
+    match failure {
+        None => Ok(()),
+        Some(cause) => Err(Error::with_source(
+            ErrorKind::Undelivered,
+            format!(
+                "{undelivered} invalidations did not reach L2: old entries may be answered from there, repeat it"
+            ),
+            cause,
+        )),
     }
 }
 
@@ -100,19 +109,19 @@ impl<E: Entity> Local for Parts<E> {
 
     fn invalidate(&self, rows: &[&str]) {
         if let Some(index) = &self.index {
-            index.forget_all();
+            index.flights.forget_all();
         }
         if self.schema.projection.is_some() {
-            return self.objects.forget_all();
+            return self.objects.flights.forget_all();
         }
         for row in rows {
             if let Some(pk) = self.rows_format.read::<E::Pk>(row) {
-                self.objects.forget(&pk);
+                self.objects.flights.forget(&pk);
             }
         }
     }
 
-    fn pk_columns(&self) -> &[Cow<'static, str>] {
-        &self.schema.pk
+    fn pk_columns(&self) -> Option<&[Cow<'static, str>]> {
+        Some(&self.schema.pk)
     }
 }

@@ -2,7 +2,7 @@
 
 mod batch;
 mod builder;
-mod invalidation;
+pub(crate) mod invalidation;
 mod queries;
 pub(crate) mod stack_parts;
 
@@ -17,8 +17,8 @@ use crate::single_flight::Flights;
 use crate::store::Store;
 use crate::tier::BoxFuture;
 use crate::{
-    Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, Key, KeyFormat, Lookup, Namespace, Outcome,
-    RowKey, Schema, Settings, Stack, Stats, WireKey,
+    Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, KeyFormat, Lookup, Namespace, Outcome, RowKey,
+    Schema, Settings, Stack, Stats, WireKey,
 };
 
 /// A read-through cache of one entity. Cloning it counts one reference up.
@@ -56,24 +56,6 @@ pub(crate) struct Half<K, V> {
     stack: Stack<K, V>,
     store: Option<Arc<Store<K, V>>>,
     flights: Arc<Flights<K, V>>,
-}
-
-impl<K: Key, V: Send + Sync + 'static> Half<K, V> {
-    /// Forgets a key on this node: nobody joins what is looking it up, then L1 drops it.
-    fn forget(&self, key: &K) {
-        self.flights.detach(key);
-        if let Some(store) = &self.store {
-            store.invalidate(key);
-        }
-    }
-
-    /// The same for all keys.
-    fn forget_all(&self) {
-        self.flights.detach_all();
-        if let Some(store) = &self.store {
-            store.invalidate_all();
-        }
-    }
 }
 
 impl<E: Entity> Cache<E> {

@@ -44,6 +44,12 @@ pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
         false
     }
 
+    /// What a store keeps of it: an equal key, without what serves only the load.
+    #[must_use]
+    fn kept(&self) -> Self {
+        self.clone()
+    }
+
     /// Whether its text may be shortened to a prefix and a hash when it is long. Never for keys of rows, which must be
     /// readable from their text.
     const MAY_SHORTEN: bool = false;

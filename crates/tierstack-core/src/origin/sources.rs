@@ -1,14 +1,14 @@
 //! What an entity is loaded from: rows by key, and primary keys by query.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tower_service::Service;
 
 use super::each::Each;
-use crate::loader::{Loader, loader_fn, origin_failed};
+use crate::loader::{Loader, call_ready, loader_fn};
 use crate::tier::BoxFuture;
 use crate::{Bound, BoxError, Entity, Error, Loaded};
 
@@ -102,12 +102,8 @@ where
 {
     fn load<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Loaded<K, V>, Error>> {
         // The lock is for the clone alone: a service need not be `Sync`.
-        let mut repository = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Box::pin(async move {
-            poll_fn(|cx| repository.poll_ready(cx)).await.map_err(|error| origin_failed(error.into()))?;
-            let rows = repository.call(keys.to_vec()).await;
-            rows.map(Loaded::rows).map_err(|error| origin_failed(error.into()))
-        })
+        let repository = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Box::pin(async move { call_ready(repository, keys.to_vec()).await.map(Loaded::rows) })
     }
 }
 

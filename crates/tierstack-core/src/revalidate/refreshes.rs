@@ -84,7 +84,7 @@ impl<K: Key> Refreshes<K> {
                 skipped += 1;
                 continue;
             }
-            there.taken.insert(key.clone(), None);
+            there.taken.insert(key.kept(), None);
             there.running += 1;
             begun.push(key);
         }
@@ -116,7 +116,7 @@ impl<K: Key> Refreshes<K> {
                 there.taken.retain(|_, until| until.is_none_or(|until| until > now));
             }
             if there.taken.len() - there.running < most_held_back {
-                there.taken.insert(key.clone(), Some(now.plus(self.retry_after)));
+                there.taken.insert(key.kept(), Some(now.plus(self.retry_after)));
             }
         }
         let running = there.running;

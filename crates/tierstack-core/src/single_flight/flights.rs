@@ -70,6 +70,22 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
         self.table.detach_all();
     }
 
+    /// Forgets a key on this node: nobody joins what is looking it up, then L1 drops it.
+    pub(crate) fn forget(&self, key: &K) {
+        self.detach(key);
+        if let Some(store) = &self.store {
+            store.invalidate(key);
+        }
+    }
+
+    /// The same for all keys.
+    pub(crate) fn forget_all(&self) {
+        self.detach_all();
+        if let Some(store) = &self.store {
+            store.invalidate_all();
+        }
+    }
+
     /// Whether the namespace was shut down: what a task that began since then looks up is not written to L2.
     pub(super) fn is_closed(&self) -> bool {
         self.state.borrow().closed
