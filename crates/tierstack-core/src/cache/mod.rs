@@ -30,6 +30,10 @@ use crate::{
 /// its own deadline; of several nodes one takes the right to fill the key in L2 and loads, and the others wait for it a
 /// bounded time. A caller that asks after an invalidation has returned follows nothing that began before it.
 ///
+/// # Runtimes
+/// What it looks up runs in tasks of the runtime of whoever asked. Several may share a cache, and each may end; one that
+/// stands still, as between two `block_on` of a runtime of one thread, holds up whoever waits for its tasks.
+///
 /// # Cancel safety
 /// Every method may be dropped at any await. What it looked up goes on, for others and for the tiers; a dropped
 /// `invalidate` may or may not have taken effect and should be repeated.
