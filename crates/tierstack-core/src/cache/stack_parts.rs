@@ -39,6 +39,11 @@ pub(crate) struct Of<'a> {
 }
 
 impl Make<'_> {
+    /// What bounds the loads of all stacks of one cache.
+    pub(crate) fn bulkhead(settings: &Settings) -> Arc<Bulkhead> {
+        Arc::new(Bulkhead::new(settings))
+    }
+
     /// Makes the parts: once per stack, before any origin is put under it.
     pub(crate) fn parts<K, V>(&self, of: &Of<'_>, l1: Option<&L1<V>>) -> Result<StackParts<K, V>, Error>
     where
