@@ -7,7 +7,7 @@ use super::stack_parts::{Make, Of};
 use super::{Cache, Parts};
 use crate::counters::Counters;
 use crate::l1::L1;
-use crate::origin::{Bulkhead, Origin};
+use crate::origin::Origin;
 use crate::{Entity, Error, Freshness, Namespace, Schema, Settings};
 
 /// A cache being built. Only the origin is required.
@@ -87,14 +87,7 @@ impl<E: Entity> CacheBuilder<E> {
         let depends_on = rows_format.special("rows");
         let shared = namespace.shared();
         let (clock, counters) = (shared.clock.clone(), Arc::new(Counters::default()));
-        let bulkhead = Arc::new(Bulkhead::new(&settings));
-        let make = Make {
-            namespace: &namespace,
-            settings: &settings,
-            freshness: &freshness,
-            counters: &counters,
-            bulkhead: &bulkhead,
-        };
+        let make = Make::new(&namespace, &settings, &freshness, &counters);
         let rows = Of {
             schema: schema.fingerprint("row"),
             format: &format,

@@ -10,7 +10,6 @@ use super::layer::{CacheLayer, Parts};
 use super::loader::KeepIf;
 use crate::cache::stack_parts::{Make, Of};
 use crate::counters::Counters;
-use crate::origin::Bulkhead;
 use crate::schema::versioned;
 use crate::{CacheKey, Error, Freshness, KeyFormat, L1, Namespace, Settings};
 
@@ -94,14 +93,7 @@ where
         let format = KeyFormat::new(namespace.name(), &name, None, &[], settings.max_key_bytes)?;
         let depends_on = format.special("all");
         let counters = Arc::new(Counters::default());
-        let bulkhead = Arc::new(Bulkhead::new(&settings));
-        let make = Make {
-            namespace: &namespace,
-            settings: &settings,
-            freshness: &freshness,
-            counters: &counters,
-            bulkhead: &bulkhead,
-        };
+        let make = Make::new(&namespace, &settings, &freshness, &counters);
         let responses = Of {
             schema: versioned(version, &format!("response of {name:?}")),
             format: &format,
