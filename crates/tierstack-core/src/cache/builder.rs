@@ -87,14 +87,7 @@ impl<E: Entity> CacheBuilder<E> {
         let depends_on = rows_format.special("rows");
         let shared = namespace.shared();
         let (clock, counters) = (shared.clock.clone(), Arc::new(Counters::default()));
-        let bulkhead = Make::bulkhead(&settings);
-        let make = Make {
-            namespace: &namespace,
-            settings: &settings,
-            freshness: &freshness,
-            counters: &counters,
-            bulkhead: &bulkhead,
-        };
+        let make = Make::new(&namespace, &settings, &freshness, &counters);
         let rows = Of {
             schema: schema.fingerprint("row"),
             format: &format,

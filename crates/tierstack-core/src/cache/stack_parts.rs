@@ -21,11 +21,12 @@ use crate::{Error, Freshness, Key, KeyFormat, Namespace, Settings, Stack, WireKe
 
 /// What all stacks of one cache are made from.
 pub(crate) struct Make<'a> {
-    pub(crate) namespace: &'a Namespace,
-    pub(crate) settings: &'a Settings,
-    pub(crate) freshness: &'a Freshness,
-    pub(crate) counters: &'a Arc<Counters>,
-    pub(crate) bulkhead: &'a Arc<Bulkhead>,
+    namespace: &'a Namespace,
+    settings: &'a Settings,
+    freshness: &'a Freshness,
+    counters: &'a Arc<Counters>,
+    /// All stacks of the cache read one origin.
+    bulkhead: Arc<Bulkhead>,
 }
 
 /// What one of the stacks holds.
@@ -38,10 +39,14 @@ pub(crate) struct Of<'a> {
     pub(crate) one_by_one: bool,
 }
 
-impl Make<'_> {
-    /// What bounds the loads of all stacks of one cache.
-    pub(crate) fn bulkhead(settings: &Settings) -> Arc<Bulkhead> {
-        Arc::new(Bulkhead::new(settings))
+impl<'a> Make<'a> {
+    pub(crate) fn new(
+        namespace: &'a Namespace,
+        settings: &'a Settings,
+        freshness: &'a Freshness,
+        counters: &'a Arc<Counters>,
+    ) -> Self {
+        Make { namespace, settings, freshness, counters, bulkhead: Arc::new(Bulkhead::new(settings)) }
     }
 
     /// Makes the parts: once per stack, before any origin is put under it.
@@ -80,7 +85,7 @@ impl Make<'_> {
             clock: clock.clone(),
             random: random.clone(),
             counters: Arc::clone(&counters),
-            bulkhead: Arc::clone(self.bulkhead),
+            bulkhead: Arc::clone(&self.bulkhead),
         })?;
         let l2 = shared.tier.as_ref().map(|tier| {
             L2Layer::new(L2Options {

@@ -93,14 +93,7 @@ where
         let format = KeyFormat::new(namespace.name(), &name, None, &[], settings.max_key_bytes)?;
         let depends_on = format.special("all");
         let counters = Arc::new(Counters::default());
-        let bulkhead = Make::bulkhead(&settings);
-        let make = Make {
-            namespace: &namespace,
-            settings: &settings,
-            freshness: &freshness,
-            counters: &counters,
-            bulkhead: &bulkhead,
-        };
+        let make = Make::new(&namespace, &settings, &freshness, &counters);
         let responses = Of {
             schema: versioned(version, &format!("response of {name:?}")),
             format: &format,

@@ -63,8 +63,6 @@ where
         key: RequestKey<Req>,
         mut terms: Terms,
     ) -> impl Future<Output = Outcome<Res>> + Send + 'static + use<Req, Res> {
-        let clock = &self.parts.namespace.shared().clock;
-        terms.deadline.get_or_insert_with(|| clock.coarse().plus(self.parts.settings.lookup_timeout));
         let (stack, counters) = (self.stack.clone(), Arc::clone(&self.parts.counters));
         async move {
             let mut outcome = ask(&stack, key.clone(), terms).await;
