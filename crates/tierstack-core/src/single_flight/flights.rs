@@ -29,6 +29,8 @@ pub struct Flights<K, V> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Tasks {
     under_way: usize,
+    /// Those of them that a shutdown waits for: the ones that began before it.
+    waited_for: usize,
     closed: bool,
 }
 
@@ -84,6 +86,12 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
         if let Some(store) = &self.store {
             store.invalidate_all();
         }
+    }
+
+    /// Waits until no task is under way.
+    #[cfg(all(test, shuttle))]
+    pub(super) async fn idle(&self) {
+        let _ = self.state.subscribe().wait_for(|tasks| tasks.under_way == 0).await;
     }
 
     /// Whether the namespace was shut down: what a task that began since then looks up is not written to L2.
@@ -163,24 +171,27 @@ impl<K: Key, V: Send + Sync + 'static> Drop for Timer<K, V> {
 /// Counts a task as under way until it is dropped. One that begins after a shutdown writes nothing, and is not waited for.
 struct Task<K: Key, V: Send + Sync + 'static> {
     flights: Arc<Flights<K, V>>,
-    counted: bool,
+    waited_for: bool,
 }
 
 impl<K: Key, V: Send + Sync + 'static> Task<K, V> {
     fn begun(flights: &Arc<Flights<K, V>>) -> Self {
-        let counted = flights.state.send_if_modified(|tasks| {
-            tasks.under_way += usize::from(!tasks.closed);
-            !tasks.closed
+        let mut waited_for = false;
+        flights.state.send_modify(|tasks| {
+            waited_for = !tasks.closed;
+            tasks.under_way += 1;
+            tasks.waited_for += usize::from(waited_for);
         });
-        Task { flights: Arc::clone(flights), counted }
+        Task { flights: Arc::clone(flights), waited_for }
     }
 }
 
 impl<K: Key, V: Send + Sync + 'static> Drop for Task<K, V> {
     fn drop(&mut self) {
-        if self.counted {
-            self.flights.state.send_modify(|tasks| tasks.under_way -= 1);
-        }
+        self.flights.state.send_modify(|tasks| {
+            tasks.under_way -= 1;
+            tasks.waited_for -= usize::from(self.waited_for);
+        });
     }
 }
 
@@ -190,14 +201,14 @@ impl<K: Key, V: Send + Sync + 'static> Drain for Flights<K, V> {
         let mut state = self.state.subscribe();
         Box::pin(async move {
             // The sender is `self`'s and outlives the wait.
-            let _ = state.wait_for(|tasks| tasks.under_way == 0).await;
+            let _ = state.wait_for(|tasks| tasks.waited_for == 0).await;
         })
     }
 }
 
 impl<K, V> fmt::Debug for Flights<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tasks { under_way, closed } = *self.state.borrow();
+        let Tasks { under_way, closed, .. } = *self.state.borrow();
         f.debug_struct("Flights").field("under_way", &under_way).field("closed", &closed).finish()
     }
 }

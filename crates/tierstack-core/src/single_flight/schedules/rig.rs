@@ -9,7 +9,6 @@ use shuttle::rand::{Rng, thread_rng};
 use tower::service_fn;
 use tower_service::Service;
 
-use crate::namespace::Drain;
 use crate::single_flight::{FlightOptions, Flights, SingleFlightService};
 use crate::sync::yield_now;
 use crate::{Age, Answer, Answers, Clock, Counters, Entry, Error, Keep, Level, Lookup, Meta, Moment};
@@ -154,7 +153,7 @@ impl Rig {
 
     /// Waits for the tasks under way; they leave nothing in the table.
     pub(super) async fn drained(&self) {
-        self.flights.drain().await;
+        self.flights.idle().await;
         assert_eq!(self.flights.table.len(), (0, 0), "something is left in the table");
     }
 
