@@ -258,7 +258,7 @@ impl<K: Key, V> Table<K, V> {
         lock(&self.0).rounds.gathered()
     }
 
-    pub(super) fn gather_for(&self) -> std::time::Duration {
+    pub(super) fn gather_for(&self) -> Duration {
         lock(&self.0).rounds.gather_for()
     }
 
