@@ -41,7 +41,7 @@ impl<V> Waiter<V> {
     pub(super) fn tell(&self, told: impl Iterator<Item = (u32, Told<V>)>) -> usize {
         let mut slots = lock(&self.0);
         if slots.left_alone {
-            // What is told in vain is dropped by no lock's side: it may hold the last of a user's rows.
+            // What is told in vain is dropped with no lock held: it may be the last of a user's rows.
             drop(slots);
             return told.count();
         }
