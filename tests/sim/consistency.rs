@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tests::{Film, Repository, film};
 use tierstack_core::{
-    BoxFuture, Cache, Clock, Fill, Filled, Invalidate, Invalidated, L1, LeaseFor, Leased, Level, Lookup,
-    ManualClock, MemoryTier, Namespace, Random, Reply, Tier, WireKey,
+    BoxFuture, Cache, Channel, Clock, Fill, Filled, Invalidate, Invalidated, L1, LeaseFor, Leased, Level,
+    Lookup, ManualClock, MemoryTier, Namespace, Random, Reply, Tier, WireKey,
 };
 use tokio::sync::Semaphore;
 
@@ -80,10 +80,14 @@ impl Tier for LateInvalidations {
         self.0.fill(fills)
     }
 
-    fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>> {
+    fn invalidate<'a>(
+        &'a self,
+        channel: &'a Channel,
+        invalidations: &'a [Invalidate],
+    ) -> BoxFuture<'a, Reply<Invalidated>> {
         Box::pin(async move {
             self.1.acquire().await.unwrap().forget();
-            self.0.invalidate(invalidations).await
+            self.0.invalidate(channel, invalidations).await
         })
     }
 }

@@ -63,7 +63,7 @@ impl Shop {
         let format = Film::schema().key_format("shop", 64).unwrap();
         let key = format.wire(&[pk]).pop().unwrap().unwrap();
         let (right, life) = (self.random.token(), self.settings.right_life());
-        let reply = self.tier.lease(&[LeaseFor { key, right, observed: None, life }]).await;
+        let reply = self.tier.lease(&[LeaseFor::new(key, right, None, life)]).await;
         assert!(matches!(reply.each[..], [Ok(Leased::Right(_))]));
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tests::{Film, film};
 use tierstack_core::{
-    BoxFuture, Error, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Level, Lookup,
-    MemoryTier, Namespace, Reply, Tier, WireKey,
+    BoxFuture, Channel, Error, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Level,
+    Lookup, MemoryTier, Namespace, Reply, Tier, WireKey,
 };
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -134,8 +134,12 @@ impl Tier for LosesOneLease {
         self.0.fill(fills)
     }
 
-    fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>> {
-        self.0.invalidate(invalidations)
+    fn invalidate<'a>(
+        &'a self,
+        channel: &'a Channel,
+        invalidations: &'a [Invalidate],
+    ) -> BoxFuture<'a, Reply<Invalidated>> {
+        self.0.invalidate(channel, invalidations)
     }
 }
 

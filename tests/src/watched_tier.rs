@@ -1,11 +1,12 @@
 //! A tier in memory whose reads are counted, and slow or held as it is told.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tierstack_core::{
-    BoxFuture, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, MemoryTier, Reply, Tier, WireKey,
+    BoxFuture, Bus, Channel, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, MemoryTier, Reply,
+    Tier, WireKey,
 };
 
 use crate::Gate;
@@ -104,7 +105,15 @@ impl Tier for WatchedTier {
         self.inner.fill(fills)
     }
 
-    fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>> {
-        self.inner.invalidate(invalidations)
+    fn invalidate<'a>(
+        &'a self,
+        channel: &'a Channel,
+        invalidations: &'a [Invalidate],
+    ) -> BoxFuture<'a, Reply<Invalidated>> {
+        self.inner.invalidate(channel, invalidations)
+    }
+
+    fn bus(&self) -> Option<Arc<dyn Bus>> {
+        self.inner.bus()
     }
 }

@@ -18,8 +18,8 @@ use bytes::Bytes;
 
 use crate::record::{self, Codec, ToWrite};
 use crate::{
-    Fill, Filled, Ground, Invalidate, Invalidated, KeyFormat, LeaseFor, Leased, Marks, Reply, Stamp, Tier,
-    Token, WireKey, Xid,
+    Channel, Fill, Filled, Ground, Invalidate, Invalidated, KeyFormat, LeaseFor, Leased, Marks, Reply, Stamp,
+    Tier, Token, WireKey, Xid,
 };
 
 /// A law that the tier broke, and what was seen.
@@ -124,7 +124,7 @@ impl Bench<'_> {
         observed: Option<Token>,
         life: Duration,
     ) -> Result<Leased, Violation> {
-        Self::one(self.tier.lease(&[LeaseFor { key: key.clone(), right, observed, life }]).await)
+        Self::one(self.tier.lease(&[LeaseFor::new(key.clone(), right, observed, life)]).await)
     }
 
     fn record(key: &WireKey, token: Token, stamp: Option<&Stamp>) -> Result<Bytes, Violation> {
@@ -165,7 +165,7 @@ impl Bench<'_> {
     ) -> Result<Invalidated, Violation> {
         let mut ask = Invalidate::finished(key.clone(), self.token(), LIFE);
         change(&mut ask);
-        Self::one(self.tier.invalidate(&[ask]).await)
+        Self::one(self.tier.invalidate(&Channel::of("laws"), &[ask]).await)
     }
 
     /// A key that holds a value; its token.
@@ -389,7 +389,7 @@ impl Bench<'_> {
         let mut leases = Vec::new();
         for _ in 0..300 {
             let (key, right) = (self.key()?, self.token());
-            leases.push(LeaseFor { key: key.clone(), right, observed: None, life: LIFE });
+            leases.push(LeaseFor::new(key.clone(), right, None, LIFE));
             keys.push((key, right));
         }
         let reply = self.tier.lease(&leases).await;

@@ -55,6 +55,7 @@
 //! # Ok(()) }
 //! ```
 
+mod bus;
 mod cache;
 pub mod cache_layer;
 mod causes;
@@ -89,6 +90,7 @@ mod tier;
 mod time;
 mod token;
 
+pub use bus::{Beat, Bus, Channel, Message, Subscription};
 pub use cache::{BatchError, Cache, CacheBuilder};
 pub use cache_layer::{CacheLayer, CacheLayerBuilder, CacheService};
 pub use clock::{Clock, ManualClock};

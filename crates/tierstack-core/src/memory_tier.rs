@@ -5,27 +5,57 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::mpsc;
 
 use crate::record::{self, Header, Kind, Read};
 use crate::tier::BoxFuture;
 use crate::{
-    Clock, Error, ErrorKind, Fill, Filled, Ground, Invalidate, Invalidated, LeaseFor, Leased, Marks, Reply,
-    Tier, Token, WireKey,
+    Beat, Bus, Channel, Clock, Error, ErrorKind, Fill, Filled, Ground, Invalidate, Invalidated, LeaseFor,
+    Leased, Marks, Message, Reply, Subscription, Tier, Token, WireKey,
 };
 
 /// A tier in this process's memory, which several nodes (namespaces) of one process may share.
 ///
 /// It keeps the wall clock of the [`Clock`] it is given, as a server keeps its own. Above its capacity it evicts an
 /// arbitrary record, as a full Redis does.
-pub struct MemoryTier {
+///
+/// Cloning it counts one reference up.
+#[derive(Clone)]
+pub struct MemoryTier(Arc<Shared>);
+
+struct Shared {
     slots: Mutex<HashMap<Bytes, Slot>>,
+    /// Locked before the slots.
+    listeners: Mutex<Vec<Listener>>,
     capacity: usize,
     clock: Clock,
     out: AtomicBool,
+}
+
+/// One who hears, on one channel.
+struct Listener {
+    channel: Channel,
+    queue: mpsc::Sender<Message>,
+}
+
+/// A listener that has so many messages to take hears no more: its subscription ends.
+const MOST_UNHEARD: usize = 1_024;
+
+impl Shared {
+    fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells `message` to all who listen on `channel`.
+fn tell(listeners: &mut Vec<Listener>, channel: &Channel, message: &Message) {
+    listeners
+        .retain(|listener| listener.channel != *channel || listener.queue.try_send(message.clone()).is_ok());
 }
 
 #[derive(Clone)]
@@ -44,12 +74,26 @@ impl MemoryTier {
     /// A tier of at most `capacity` records on the wall clock of `clock`.
     #[must_use]
     pub fn with_clock(capacity: usize, clock: Clock) -> Self {
-        MemoryTier { slots: Mutex::default(), capacity: capacity.max(1), clock, out: AtomicBool::new(false) }
+        MemoryTier(Arc::new(Shared {
+            slots: Mutex::default(),
+            listeners: Mutex::default(),
+            capacity: capacity.max(1),
+            clock,
+            out: AtomicBool::new(false),
+        }))
     }
 
-    /// While `out`, every request fails, as if the server were gone.
+    /// While `out`, every request fails, and nothing is heard, as if the server were gone.
     pub fn set_outage(&self, out: bool) {
-        self.out.store(out, Ordering::SeqCst);
+        if out {
+            self.cut();
+        }
+        self.0.out.store(out, Ordering::SeqCst);
+    }
+
+    /// Ends every subscription, as if its connection had broken.
+    pub fn cut(&self) {
+        self.0.listeners().clear();
     }
 
     /// Takes a record away, as an eviction would; whether there was one.
@@ -76,22 +120,21 @@ impl MemoryTier {
 
     /// Puts any bytes at a key for an hour, as another program might.
     pub fn overwrite(&self, key: &[u8], bytes: Bytes) {
-        let ends_ms = self.clock.wall_ms() + 3_600_000;
+        let ends_ms = self.0.clock.wall_ms() + 3_600_000;
         self.slots().insert(Bytes::copy_from_slice(key), Slot { bytes, ends_ms });
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<Bytes, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves one batch: `serve` is called for each item with the table and the tier's clock.
     fn batch<T, R>(&self, items: &[T], mut serve: impl FnMut(&mut Table<'_>, &T) -> R) -> Reply<R> {
-        if self.out.load(Ordering::SeqCst) {
-            let error = Error::new(ErrorKind::Unavailable, "the in-process tier is set out of order");
-            return Reply::failed(items.len(), &error);
+        if self.0.out.load(Ordering::SeqCst) {
+            return Reply::failed(items.len(), &out_of_order());
         }
-        let now_ms = self.clock.wall_ms();
-        let mut table = Table { slots: self.slots(), now_ms, capacity: self.capacity };
+        let now_ms = self.0.clock.wall_ms();
+        let mut table = Table { slots: self.slots(), now_ms, capacity: self.0.capacity };
         Reply { now_ms, each: items.iter().map(|item| Ok(serve(&mut table, item))).collect() }
     }
 }
@@ -133,15 +176,17 @@ impl Table<'_> {
     }
 
     fn lease(&mut self, ask: &LeaseFor) -> Leased {
-        let until = self.after(ask.life);
+        let (until, kept_until) = (self.after(ask.life), self.after(ask.life.max(ask.keep)));
         let (header, slot) = match self.record(&ask.key) {
             (Read::NotOurs, _) | (_, None) => {
-                self.put(&ask.key, record::floor(ask.right, ask.right, until, &Marks::none()), until);
+                self.put(&ask.key, record::floor(ask.right, ask.right, until, &Marks::none()), kept_until);
                 return Leased::Right(Ground { token: Some(ask.right), marks: Marks::none() });
             }
             (Read::OtherFormat, _) => return Leased::Bypass(Ground::default()),
             (Read::Record(header), Some(slot)) => (header, slot),
         };
+        let ends_ms = if header.kind == Kind::Floor { slot.ends_ms.max(kept_until) } else { slot.ends_ms };
+        self.put(&ask.key, slot.bytes.clone(), ends_ms);
         if header.kind == Kind::Value && Some(header.token) != ask.observed {
             return Leased::Record(slot.bytes);
         }
@@ -157,7 +202,6 @@ impl Table<'_> {
         if header.is_leased(self.now_ms) {
             return Leased::Wait(Duration::from_millis(header.right_until_ms - self.now_ms), ground);
         }
-        let ends_ms = if header.kind == Kind::Floor { slot.ends_ms.max(until) } else { slot.ends_ms };
         self.put(&ask.key, record::with_right(&slot.bytes, ask.right, until), ends_ms);
         Leased::Right(ground)
     }
@@ -178,7 +222,7 @@ impl Table<'_> {
             self.give_up(&fill.key, &slot, header.kind, &marks);
             return Filled::Released;
         };
-        if !marks.seen_by(record::stamp_of(bytes).as_ref(), self.now_ms) {
+        if !marks.open_to(fill.right, record::stamp_of(bytes).as_ref(), self.now_ms) {
             self.give_up(&fill.key, &slot, header.kind, &marks);
             return Filled::Unseen;
         }
@@ -214,13 +258,14 @@ impl Table<'_> {
                     return Invalidated::Unchanged;
                 }
             }
-            Some((_, slot)) => {
+            Some((header, slot)) => {
                 marks = record::marks_of(&slot.bytes).unwrap_or_default();
                 ends_ms = slot.ends_ms.max(until);
                 let given = !ask.xids.is_empty() || !ask.holds.is_empty();
                 let all_there = ask.xids.iter().all(|xid| marks.has_xid(xid))
                     && ask.holds_at(self.now_ms).all(|hold| marks.covers_hold(&hold));
-                if given && all_there && ask.drop_holds.is_empty() {
+                let claimed = ask.claim.is_none_or(|(right, _)| header.right == right);
+                if given && all_there && claimed && ask.drop_holds.is_empty() {
                     self.put(&ask.key, slot.bytes, ends_ms);
                     return Invalidated::Unchanged;
                 }
@@ -235,8 +280,21 @@ impl Table<'_> {
         for id in &ask.drop_holds {
             marks.drop_hold(*id, self.now_ms);
         }
-        self.put(&ask.key, record::floor(ask.token, Token::NONE, 0, &marks), ends_ms);
+        let (right, right_until) = match ask.claim {
+            Some((right, life)) => (right, self.after(life)),
+            None => (Token::NONE, 0),
+        };
+        self.put(&ask.key, record::floor(ask.token, right, right_until, &marks), ends_ms);
         Invalidated::Floor
+    }
+
+    /// What is told of an invalidation: the key, and the token there now.
+    fn told(&mut self, ask: &Invalidate) -> (Box<str>, Option<Token>) {
+        let token = match self.record(&ask.key) {
+            (Read::Record(header), _) => Some(header.token),
+            _ => None,
+        };
+        (ask.key.as_str().into(), token)
     }
 }
 
@@ -258,16 +316,59 @@ impl Tier for MemoryTier {
         ready(self.batch(fills, |table, fill| table.fill(fill)))
     }
 
-    fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>> {
-        ready(self.batch(invalidations, |table, ask| table.invalidate(ask)))
+    fn invalidate<'a>(
+        &'a self,
+        channel: &'a Channel,
+        invalidations: &'a [Invalidate],
+    ) -> BoxFuture<'a, Reply<Invalidated>> {
+        // Those who tell take turns, so that all hear in the order in which it was done.
+        let mut listeners = self.0.listeners();
+        let mut told = Vec::with_capacity(invalidations.len());
+        let reply = self.batch(invalidations, |table, ask| {
+            let done = table.invalidate(ask);
+            told.push(table.told(ask));
+            done
+        });
+        if !told.is_empty() {
+            tell(&mut listeners, channel, &Message::Invalidated(told));
+        }
+        ready(reply)
     }
+
+    fn bus(&self) -> Option<Arc<dyn Bus>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl Bus for MemoryTier {
+    fn subscribe<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<Subscription, Error>> {
+        if self.0.out.load(Ordering::SeqCst) {
+            return ready(Err(out_of_order()));
+        }
+        let (queue, heard) = mpsc::channel(MOST_UNHEARD);
+        self.0.listeners().push(Listener { channel: channel.clone(), queue });
+        let heard = stream::unfold(heard, |mut heard| async move { Some((heard.recv().await?, heard)) });
+        ready(Ok(Box::pin(heard)))
+    }
+
+    fn beat<'a>(&'a self, channel: &'a Channel, beat: Beat) -> BoxFuture<'a, Result<(), Error>> {
+        if self.0.out.load(Ordering::SeqCst) {
+            return ready(Err(out_of_order()));
+        }
+        tell(&mut self.0.listeners(), channel, &Message::Beat(beat, "memory".into()));
+        ready(Ok(()))
+    }
+}
+
+fn out_of_order() -> Error {
+    Error::new(ErrorKind::Unavailable, "the in-process tier is set out of order")
 }
 
 impl fmt::Debug for MemoryTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryTier")
             .field("records", &self.slots().len())
-            .field("capacity", &self.capacity)
+            .field("capacity", &self.0.capacity)
             .finish()
     }
 }

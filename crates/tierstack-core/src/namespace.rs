@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
-use crate::{CacheKey, CacheLayerBuilder, Clock, Entity, Error, Moment, Random, Tier};
+use crate::{CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, Moment, Random, Tier};
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
 ///
@@ -21,6 +21,7 @@ pub struct Namespace(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
     pub(crate) tier: Option<Arc<dyn Tier>>,
+    pub(crate) channel: Channel,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
@@ -211,6 +212,7 @@ impl NamespaceBuilder {
         let NamespaceBuilder { name, tier, clock, random } = self;
         check_name("namespace", &name)?;
         Ok(Namespace(Arc::new(Shared {
+            channel: Channel::of(&name),
             name,
             tier,
             clock,

@@ -170,14 +170,27 @@ impl Marks {
     /// Whether a load with that stamp has seen every mark, and no hold stands.
     #[must_use]
     pub fn seen_by(&self, stamp: Option<&Stamp>, now_ms: u64) -> bool {
-        if self.is_held(now_ms) {
-            return false;
-        }
+        !self.is_held(now_ms) && self.xids_seen_by(stamp)
+    }
+
+    fn xids_seen_by(&self, stamp: Option<&Stamp>) -> bool {
         self.xids.iter().all(|xid| {
             stamp.is_some_and(|stamp| {
                 if self.folded { stamp.same_history(xid) && xid.id < stamp.xmin } else { stamp.has_seen(xid) }
             })
         })
+    }
+
+    /// Whether a fill under `right` may replace the floor that bears these marks, with a value of that stamp. The right of
+    /// a write, which is the id of its hold, may only if no other write has held the floor since it was made.
+    #[must_use]
+    pub fn open_to(&self, right: Token, stamp: Option<&Stamp>, now_ms: u64) -> bool {
+        let holds = if self.holds.iter().any(|hold| hold.id == right) {
+            self.holds.len() > 1
+        } else {
+            self.is_held(now_ms)
+        };
+        !holds && self.xids_seen_by(stamp)
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Error, Hold, Marks, Token, WireKey, Xid};
+use crate::{Bus, Channel, Error, Hold, Marks, Token, WireKey, Xid};
 
 /// A boxed future, as object-safe traits return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -40,6 +41,16 @@ pub struct LeaseFor {
     pub observed: Option<Token>,
     /// How long the right is to last.
     pub life: Duration,
+    /// A FLOOR that is there, or is made, lives at least this long, whatever is answered.
+    pub keep: Duration,
+}
+
+impl LeaseFor {
+    /// A request for a right that lasts as long as the floor it makes.
+    #[must_use]
+    pub fn new(key: WireKey, right: Token, observed: Option<Token>, life: Duration) -> Self {
+        LeaseFor { key, right, observed, life, keep: life }
+    }
 }
 
 /// What a lease was answered.
@@ -122,6 +133,9 @@ pub struct Invalidate {
     pub drop_holds: Vec<Token>,
     /// The token of the floor, if one is made.
     pub token: Token,
+    /// A right that the floor is to bear, and its life: whoever writes may fill with what was written. If it is the id of
+    /// a hold of this floor, it fills though the hold stands, and only if no other write has ever held it.
+    pub claim: Option<(Token, Duration)>,
     /// Whether the write is known to have ended.
     pub finished: bool,
     /// How long the floor lives.
@@ -132,7 +146,16 @@ impl Invalidate {
     /// The invalidation that follows a write which has ended and has no id.
     #[must_use]
     pub fn finished(key: WireKey, token: Token, life: Duration) -> Self {
-        Invalidate { key, xids: vec![], holds: vec![], drop_holds: vec![], token, finished: true, life }
+        Invalidate {
+            key,
+            xids: vec![],
+            holds: vec![],
+            drop_holds: vec![],
+            token,
+            claim: None,
+            finished: true,
+            life,
+        }
     }
 
     /// The holds to add, as they stand in a floor made at `now_ms`.
@@ -178,7 +201,9 @@ pub trait Tier: Send + Sync + 'static {
     /// | a record | its right is the one asked for: a retry | [`Right`](Leased::Right) |
     /// | a FLOOR | a hold on it has not ended | [`Bypass`](Leased::Bypass) |
     /// | a record | another right has not ended | [`Wait`](Leased::Wait), for what remains of it |
-    /// | a record | | it bears the right now, until its life ends; a FLOOR lives at least as long; [`Right`](Leased::Right) |
+    /// | a record | | it bears the right now, until its life ends; [`Right`](Leased::Right) |
+    ///
+    /// In every case, a FLOOR that is there then lives as long as the right asked for and as it is to be kept, at least.
     fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>>;
 
     /// Stores what was loaded under a right, or gives the right up. The first line that fits decides:
@@ -189,7 +214,9 @@ pub trait Tier: Send + Sync + 'static {
     /// | a record | its token is the one brought: a retry | [`Ok`](Filled::Ok) |
     /// | a record | its right is not the one given | [`Superseded`](Filled::Superseded) |
     /// | a record | nothing is brought | the right is taken off, a FLOOR without marks goes; [`Released`](Filled::Released) |
-    /// | a FLOOR | a hold has not ended, or the stamp brought has not seen a mark | the same; [`Unseen`](Filled::Unseen) |
+    /// | a FLOOR | the right is a hold's id, and there is another hold, ended or not | the same; [`Unseen`](Filled::Unseen) |
+    /// | a FLOOR | the right is none's, and a hold has not ended | the same; [`Unseen`](Filled::Unseen) |
+    /// | a FLOOR | the stamp brought has not seen an xid | the same; [`Unseen`](Filled::Unseen) |
     /// | a record | | what is brought replaces it; [`Ok`](Filled::Ok) |
     ///
     /// A right that has ended and that nobody took still fills.
@@ -201,9 +228,20 @@ pub trait Tier: Send + Sync + 'static {
     /// |---|---|---|
     /// | nothing | the write has ended | [`Unchanged`](Invalidated::Unchanged) |
     /// | a VALUE | xids are given, no hold, and its stamp has seen all | [`Unchanged`](Invalidated::Unchanged) |
-    /// | a FLOOR | marks are given, it has all of them, and no hold is to be dropped | its life is prolonged; [`Unchanged`](Invalidated::Unchanged) |
-    /// | anything | | a FLOOR replaces it: a new token, no right, the marks of the FLOOR there and those given, less the holds dropped, the longer life; [`Floor`](Invalidated::Floor) |
-    fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>>;
+    /// | a FLOOR | marks are given, it has all of them, no hold is to be dropped, and no right but its own is claimed | its life is prolonged; [`Unchanged`](Invalidated::Unchanged) |
+    /// | anything | | a FLOOR replaces it: a new token, the right claimed or none, the marks of the FLOOR there and those given, less the holds dropped, the longer life; [`Floor`](Invalidated::Floor) |
+    ///
+    /// In every case, and in the same atomic step, the keys and the tokens that are then there are told on the channel.
+    fn invalidate<'a>(
+        &'a self,
+        channel: &'a Channel,
+        invalidations: &'a [Invalidate],
+    ) -> BoxFuture<'a, Reply<Invalidated>>;
+
+    /// How nodes hear of invalidations; `None` if they don't, and only the life of L1 bounds how old it may be.
+    fn bus(&self) -> Option<Arc<dyn Bus>> {
+        None
+    }
 }
 
 impl fmt::Debug for dyn Tier {

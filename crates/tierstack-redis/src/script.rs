@@ -4,9 +4,9 @@
 //!
 //! | script | for each key | arguments of a key |
 //! |---|---|---|
-//! | `lease.lua` | the record, the right, how long to wait, or bypass | right, life, observed token or nothing |
+//! | `lease.lua` | the record, the right, how long to wait, or bypass | right, life, observed token or nothing, life of a floor |
 //! | `fill.lua` | what became of the fill | right, life, whether a record follows, the record |
-//! | `invalidate.lua` | whether a floor was made | token, life, finished, xids, holds to add, holds to drop |
+//! | `invalidate.lua` | whether a floor was made | token, life, finished, xids, holds to add, holds to drop, a claim, its life; the channel |
 //!
 //! A call replies the milliseconds of Redis's clock, and one array for each key: a code, then what belongs to it; code
 //! −1 and a text for a key that Redis refused. Lives are in milliseconds, ids and numbers in marks fixed-width hex.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redis::{Pipeline, Value};
 use tierstack_core::{
-    BoxFuture, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier, WireKey,
+    BoxFuture, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier, WireKey,
 };
 
 use crate::ask::{self, Ask};
@@ -82,16 +82,18 @@ impl RedisTier {
     }
 
     /// Calls the script of `A` for each chunk of keys; again with its text where Redis has forgotten it.
-    async fn judge<A: Ask>(&self, asks: &[A]) -> Result<Reply<A::Answer>, Error> {
+    async fn judge<A: Ask>(&self, asks: &[A], tail: Option<&str>) -> Result<Reply<A::Answer>, Error> {
         let chunks: Vec<&[A]> = asks.chunks(self.settings.max_keys_per_script).collect();
-        let by_name = script::pipeline(chunks.iter().map(|chunk| ask::write(chunk, A::script().by_name())));
+        let by_name =
+            script::pipeline(chunks.iter().map(|chunk| ask::write(chunk, A::script().by_name(), tail)));
         let mut replies: Vec<Result<Value, Error>> =
             self.connections.send(&by_name).await?.into_iter().map(Ok).collect();
         let unknown = |reply: &Result<Value, Error>| reply.as_ref().is_ok_and(script::is_unknown);
         let forgotten: Vec<usize> = (0..replies.len()).filter(|&at| unknown(&replies[at])).collect();
         if !forgotten.is_empty() {
-            let by_text =
-                script::pipeline(forgotten.iter().map(|&at| ask::write(chunks[at], A::script().by_text())));
+            let by_text = script::pipeline(
+                forgotten.iter().map(|&at| ask::write(chunks[at], A::script().by_text(), tail)),
+            );
             match self.connections.send(&by_text).await {
                 Ok(again) => forgotten.iter().zip(again).for_each(|(&at, reply)| replies[at] = Ok(reply)),
                 Err(error) => forgotten.iter().for_each(|&at| replies[at] = Err(error.clone())),
@@ -110,11 +112,11 @@ impl RedisTier {
         Ok(reply)
     }
 
-    async fn ask<A: Ask>(&self, asks: &[A]) -> Reply<A::Answer> {
+    async fn ask<A: Ask>(&self, asks: &[A], tail: Option<&str>) -> Reply<A::Answer> {
         if asks.is_empty() {
             return Reply { now_ms: 0, each: Vec::new() };
         }
-        self.judge(asks).await.unwrap_or_else(|error| Reply::failed(asks.len(), &error))
+        self.judge(asks, tail).await.unwrap_or_else(|error| Reply::failed(asks.len(), &error))
     }
 }
 
@@ -157,15 +159,19 @@ impl Tier for RedisTier {
     }
 
     fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>> {
-        Box::pin(self.ask(leases))
+        Box::pin(self.ask(leases, None))
     }
 
     fn fill<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Reply<Filled>> {
-        Box::pin(self.ask(fills))
+        Box::pin(self.ask(fills, None))
     }
 
-    fn invalidate<'a>(&'a self, invalidations: &'a [Invalidate]) -> BoxFuture<'a, Reply<Invalidated>> {
-        Box::pin(self.ask(invalidations))
+    fn invalidate<'a>(
+        &'a self,
+        channel: &'a Channel,
+        invalidations: &'a [Invalidate],
+    ) -> BoxFuture<'a, Reply<Invalidated>> {
+        Box::pin(self.ask(invalidations, Some(channel.as_str())))
     }
 }
 

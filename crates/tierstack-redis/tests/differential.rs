@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tierstack_core::record::{self, Codec, Header, Read, ToWrite};
 use tierstack_core::{
-    Fill, Ground, Hold, Invalidate, KeyFormat, LeaseFor, Leased, Marks, MemoryTier, Reply, Stamp, Tier,
-    Token, WireKey, Xid,
+    Channel, Fill, Ground, Hold, Invalidate, KeyFormat, LeaseFor, Leased, Marks, MemoryTier, Reply, Stamp,
+    Tier, Token, WireKey, Xid,
 };
 use tierstack_redis::{RedisSettings, RedisTier};
 use tierstack_servers::Redis;
@@ -249,6 +249,7 @@ async fn take(tier: &dyn Tier, keys: &[WireKey], step: &Step) -> Vec<String> {
                 right: *right,
                 observed: *observed,
                 life: HOUR,
+                keep: HOUR,
             };
             let leases: Vec<_> = leases.iter().map(lease).collect();
             shown(tier.lease(&leases).await, |leased| masked_lease(&leased))
@@ -272,11 +273,12 @@ async fn take(tier: &dyn Tier, keys: &[WireKey], step: &Step) -> Vec<String> {
                     holds: holds.clone(),
                     drop_holds: drops.clone(),
                     token: *token,
+                    claim: None,
                     finished: *finished,
                     life: HOUR,
                 })
                 .collect();
-            shown(tier.invalidate(&asks).await, |done| format!("{done:?}"))
+            shown(tier.invalidate(&Channel::of("test"), &asks).await, |done| format!("{done:?}"))
         }
         Step::Overwrite(..) => vec![],
     }

@@ -7,7 +7,7 @@ mod calls;
 
 use std::time::Duration;
 
-use calls::{LIFE, fill, fill_all, invalidate, keys, lease, lease_of, read, record, token};
+use calls::{LIFE, channel, fill, fill_all, invalidate, keys, lease, lease_of, read, record, token};
 use tierstack_core::record::marks_of;
 use tierstack_core::{ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Marks, Tier, Xid};
 use tierstack_redis::{RedisSettings, RedisTier};
@@ -76,6 +76,7 @@ async fn an_invalidation_passes_when_redis_is_full() {
         right,
         observed: None,
         life: LIFE,
+        keep: LIFE,
     };
     let reply =
         tier.lease(&[ask(&keys[0], token(5)), ask(&keys[2], token(5)), ask(&keys[0], token(6))]).await;
@@ -89,7 +90,7 @@ async fn an_invalidation_passes_when_redis_is_full() {
     // Also where a floor stands.
     let xid = Xid { system: 1, timeline: 1, id: 5 };
     let ask = Invalidate { xids: vec![xid], ..Invalidate::finished(keys[0].clone(), token(4), LIFE) };
-    assert!(matches!(tier.invalidate(&[ask]).await.each[0], Ok(Invalidated::Floor)));
+    assert!(matches!(tier.invalidate(&channel(), &[ask]).await.each[0], Ok(Invalidated::Floor)));
 }
 
 #[tokio::test]
@@ -151,18 +152,18 @@ async fn records_live_as_long_as_they_were_told() {
         finished: false,
         ..Invalidate::finished(key.clone(), token(2), life)
     };
-    tier.invalidate(&[ask(&keys[1], short, vec![xid])]).await;
+    tier.invalidate(&channel(), &[ask(&keys[1], short, vec![xid])]).await;
     assert!(
         milliseconds_left(&redis, &keys[1]) > 200_000,
         "a floor that replaces a floor lives the longer life"
     );
-    tier.invalidate(&[ask(&keys[2], short, vec![xid])]).await;
+    tier.invalidate(&channel(), &[ask(&keys[2], short, vec![xid])]).await;
     assert!(milliseconds_left(&redis, &keys[2]) <= 5_000);
-    tier.invalidate(&[ask(&keys[2], long, vec![xid])]).await;
+    tier.invalidate(&channel(), &[ask(&keys[2], long, vec![xid])]).await;
     assert!(milliseconds_left(&redis, &keys[2]) > 200_000, "a repeated mark lengthens its floor's life");
-    tier.invalidate(&[ask(&keys[2], short, vec![xid])]).await;
+    tier.invalidate(&channel(), &[ask(&keys[2], short, vec![xid])]).await;
     assert!(milliseconds_left(&redis, &keys[2]) > 200_000, "and does not cut it");
-    tier.invalidate(&[ask(&keys[3], short, vec![xid])]).await;
+    tier.invalidate(&channel(), &[ask(&keys[3], short, vec![xid])]).await;
     lease_of(&tier, &keys[3], token(3), None, long).await.unwrap();
     assert!(milliseconds_left(&redis, &keys[3]) > 200_000, "a floor outlives its right");
     let stamp = tierstack_core::Stamp::new(1, 1, 9, 9, &[]);

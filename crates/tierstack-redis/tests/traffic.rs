@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use calls::{LIFE, fill_all, keys, token};
+use calls::{LIFE, channel, fill_all, keys, token};
 use tierstack_core::{Invalidate, Invalidated, LeaseFor, Leased, Tier};
 use tierstack_redis::{RedisSettings, RedisTier};
 use tierstack_servers::Redis;
@@ -43,11 +43,11 @@ async fn a_read_is_one_mget_and_a_change_one_script_call() {
         assert_eq!(calls_of(&redis, command), calls, "{command}");
     }
     let asks: Vec<_> = keys.iter().map(|key| Invalidate::finished(key.clone(), token(7), LIFE)).collect();
-    let reply = tier.invalidate(&asks).await;
+    let reply = tier.invalidate(&channel(), &asks).await;
     assert!(reply.each.iter().all(|done| matches!(done, Ok(Invalidated::Floor))));
     // The first call of a script is by name, and then by its text.
     assert_eq!((calls_of(&redis, "evalsha"), calls_of(&redis, "eval")), (1, 1));
-    tier.invalidate(&asks).await;
+    tier.invalidate(&channel(), &asks).await;
     assert_eq!((calls_of(&redis, "evalsha"), calls_of(&redis, "eval")), (2, 1));
 }
 
@@ -55,7 +55,7 @@ async fn a_read_is_one_mget_and_a_change_one_script_call() {
 async fn an_empty_batch_asks_nothing() {
     let tier = RedisTier::new(RedisSettings::new("redis://127.0.0.1:1")).unwrap();
     assert!(tier.read(&[]).await.each.is_empty() && tier.lease(&[]).await.each.is_empty());
-    assert!(tier.fill(&[]).await.each.is_empty() && tier.invalidate(&[]).await.each.is_empty());
+    assert!(tier.fill(&[]).await.each.is_empty() && tier.invalidate(&channel(), &[]).await.each.is_empty());
 }
 
 #[tokio::test]
@@ -183,6 +183,7 @@ async fn forgotten_scripts_are_sent_again() {
                 // Every third has observed what is there.
                 observed: (place % 3 == 0).then(|| token(place)),
                 life: LIFE,
+                keep: LIFE,
             })
             .collect();
         let reply = tier.lease(&leases).await;
@@ -226,7 +227,7 @@ async fn scripts_forgotten_in_mid_pipeline_cost_nothing() {
                 ..Invalidate::finished(key.clone(), token(round), LIFE)
             })
             .collect();
-        let reply = tier.invalidate(&asks).await;
+        let reply = tier.invalidate(&channel(), &asks).await;
         assert!(reply.each.iter().all(|done| matches!(done, Ok(Invalidated::Floor))), "{reply:?}");
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);

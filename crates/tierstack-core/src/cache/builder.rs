@@ -84,14 +84,14 @@ impl<E: Entity> CacheBuilder<E> {
         let format = schema.key_format(namespace.name(), settings.max_key_bytes)?;
         let rows_format = Schema { projection: None, ..schema.clone() }
             .key_format(namespace.name(), settings.max_key_bytes)?;
-        let depends_on = rows_format.special("rows");
+        let (depends_on, all_rows) = (rows_format.special("rows"), rows_format.special("all"));
         let shared = namespace.shared();
         let (clock, counters) = (shared.clock.clone(), Arc::new(Counters::default()));
         let make = Make::new(&namespace, &settings, &freshness, &counters);
         let rows = Of {
             schema: schema.fingerprint("row"),
             format: &format,
-            depends_on: schema.projection.is_some().then_some(&depends_on),
+            depends_on: Some(if schema.projection.is_some() { &depends_on } else { &all_rows }),
             one_by_one: false,
         };
         let objects = make.parts(&rows, l1.as_ref())?.half(origin.rows);

@@ -74,7 +74,7 @@ pub(crate) async fn tell_tier(
             .collect();
         counters.add(Event::L2Request, 1);
         let until = shared.clock.coarse().plus(settings.l2_timeout);
-        let failed = match shared.clock.before(until, tier.invalidate(&asks)).await {
+        let failed = match shared.clock.before(until, tier.invalidate(&shared.channel, &asks)).await {
             Some(reply) if reply.each.len() == asks.len() => {
                 let mut errors = reply.each.into_iter().filter_map(Result::err);
                 errors.next().map(|first| (1 + errors.count(), first))

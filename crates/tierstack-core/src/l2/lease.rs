@@ -94,12 +94,12 @@ where
             let life = self.options.settings.right_life();
             let mut asks: Vec<LeaseFor> = open
                 .iter()
-                .map(|open| LeaseFor { key: open.wire.clone(), right, observed: open.observed, life })
+                .map(|open| LeaseFor::new(open.wire.clone(), right, open.observed, life))
                 .collect();
             if let Some(key) = &self.options.depends_on {
-                // A floor that is there already stays; one that isn't must outlive what will rest on it.
-                let life = self.options.freshness.longest() * 2;
-                asks.push(LeaseFor { key: key.clone(), right, observed: None, life });
+                // It must outlive what will rest on it. Nobody fills it: its right matters to no one.
+                let keep = self.options.freshness.longest() * 2;
+                asks.push(LeaseFor { key: key.clone(), right, observed: None, life, keep });
             }
             let leasing = self.options.tier.lease(&asks);
             let (sync, mut each) = send(&self.options, self.share(), asks.len(), leasing).await;

@@ -52,6 +52,9 @@ where
             }
         };
         let stamp = answers.stamp.clone();
+        // What rests on a record that a write still holds, or whose marks the load has not seen, may be older than it.
+        let ground = ground
+            .filter(|ground| sync.is_some_and(|sync| ground.marks.seen_by(stamp.as_deref(), sync.tier_ms)));
         let mut bytes_left = self.options.settings.max_fill_bytes;
         let mut known = Known::with_capacity(open.len());
         let mut fills = Vec::with_capacity(to_settle);

@@ -1,6 +1,7 @@
 //! Invalidating a key.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use redis::{Cmd, Value};
 use tierstack_core::{Invalidate, Invalidated, Token, WireKey};
@@ -28,6 +29,8 @@ impl Ask for Invalidate {
             write!(out, "{:016x}", script::hold_ms(*life))
         });
         call.arg(xids).arg(holds).arg(hex(&self.drop_holds, write_token));
+        let (claim, claim_life) = self.claim.unwrap_or((Token::NONE, Duration::ZERO));
+        call.arg(&claim.as_bytes()[..]).arg(script::hold_ms(claim_life));
     }
 
     fn answer(code: i64, _: &mut dyn Iterator<Item = Value>) -> Option<Invalidated> {

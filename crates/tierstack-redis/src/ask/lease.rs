@@ -24,6 +24,7 @@ impl Ask for LeaseFor {
     fn write(&self, call: &mut Cmd) {
         let observed = self.observed.as_ref().map_or(&[][..], |token| token.as_bytes());
         call.arg(&self.right.as_bytes()[..]).arg(script::life_ms(self.life)).arg(observed);
+        call.arg(script::life_ms(self.life.max(self.keep)));
     }
 
     fn answer(code: i64, rest: &mut dyn Iterator<Item = Value>) -> Option<Leased> {

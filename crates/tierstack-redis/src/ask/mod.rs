@@ -28,14 +28,17 @@ pub(crate) trait Ask: Sync {
     fn answer(code: i64, rest: &mut dyn Iterator<Item = Value>) -> Option<Self::Answer>;
 }
 
-/// Appends keys and arguments of a call.
-pub(crate) fn write<A: Ask>(asks: &[A], mut call: Cmd) -> Cmd {
+/// Appends keys and arguments of a call, and what comes after all keys'.
+pub(crate) fn write<A: Ask>(asks: &[A], mut call: Cmd, tail: Option<&str>) -> Cmd {
     call.arg(asks.len());
     for ask in asks {
         call.arg(ask.key().as_bytes());
     }
     for ask in asks {
         ask.write(&mut call);
+    }
+    if let Some(tail) = tail {
+        call.arg(tail);
     }
     call
 }

@@ -13,7 +13,7 @@ local function fill(key, right, life, brings, record)
     give_up(key, kind, marks)
     return RELEASED
   end
-  if not sees_all(record, marks) then
+  if not open_to(right, record, marks) then
     give_up(key, kind, marks)
     return UNSEEN
   end

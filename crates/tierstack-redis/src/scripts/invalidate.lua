@@ -1,5 +1,6 @@
 -- invalidate: makes the value unusable, and every fill that has not seen the marks. Per key: token, life in ms, '1' if
--- the write has ended, xids (40 digits each), holds to add (id and life in ms, 48 digits each), holds to drop (32 each).
+-- the write has ended, xids (40 digits each), holds to add (id and life in ms, 48 digits each), holds to drop (32 each), a
+-- right to claim or sixteen zero bytes, its life in ms. After all keys: the channel.
 --
 -- Replies {0} a FLOOR with that token is there | {1} unchanged.
 
@@ -82,7 +83,7 @@ local function holds_from_now(hex)
   return holds
 end
 
-local function invalidate(key, token, life_text, finished, xid_text, hold_text, drop_text)
+local function invalidate(key, token, life_text, finished, xid_text, hold_text, drop_text, claim, claim_life)
   local life = tonumber(life_text)
   local xids, holds, drops = list(xid_text, 40), holds_from_now(hold_text), list(drop_text, 32)
   local marks = no_marks()
@@ -93,7 +94,8 @@ local function invalidate(key, token, life_text, finished, xid_text, hold_text, 
   elseif state == 'record' then
     marks = stood or marks
     local given = #xids > 0 or #holds > 0
-    if given and #drops == 0 and has_all(marks, xids, holds) then
+    local claimed = claim == NOBODY or right_of(there) == claim
+    if given and claimed and #drops == 0 and has_all(marks, xids, holds) then
       live(key, life)
       return { 1 }
     end
@@ -104,8 +106,21 @@ local function invalidate(key, token, life_text, finished, xid_text, hold_text, 
   for _, dropped in ipairs(drops) do drop_hold(marks, dropped) end
   -- DEL first: a full Redis refuses the first write of a script if it may grow, and takes what follows a write.
   call('DEL', key)
-  call('SET', key, floor(token, NOBODY, 0, marks), 'PX', text(life))
+  local claim_until = claim == NOBODY and 0 or now + tonumber(claim_life)
+  call('SET', key, floor(token, claim, claim_until, marks), 'PX', text(life))
   return { 0 }
 end
 
-return each(6, invalidate)
+-- Told in every case: a node's L1 may hold what has not been here for long. Each key with the token there now.
+local function tell()
+  local told = { '\241TSB\1I' }
+  for _, key in ipairs(KEYS) do
+    local state, there = find(key)
+    told[#told + 1] = struct.pack('>I4', #key) .. key .. (state == 'record' and token_of(there) or NOBODY)
+  end
+  call('PUBLISH', ARGV[#ARGV], table.concat(told))
+end
+
+local replies = each(8, invalidate)
+tell()
+return replies

@@ -1,4 +1,4 @@
--- lease: asks for the right to fill. Per key: right, life in ms, observed token or ''.
+-- lease: asks for the right to fill. Per key: right, life in ms, observed token or '', how long a FLOOR lives at least.
 --
 -- Replies {0, record} | {1, head} you have the right | {2, head, ms} wait | {3, head} bypass, where head is the record
 -- that stands there now: a whole FLOOR, the header of a VALUE, or '' for another release's.
@@ -10,7 +10,7 @@ end
 -- The keys of a call mostly ask for one right: its floor is made once.
 local made, made_for, made_life, granted
 
-local function lease(key, right, life_text, observed)
+local function lease(key, right, life_text, observed, keep)
   local life = tonumber(life_text)
   local state, there, kind, marks = find(key)
   if state == 'nothing' or state == 'foreign' then
@@ -18,10 +18,11 @@ local function lease(key, right, life_text, observed)
       made, made_for, made_life = floor(right, right, now + life, no_marks()), right, life_text
       granted = { 1, made }
     end
-    call('SET', key, made, 'PX', life_text)
+    call('SET', key, made, 'PX', keep)
     return granted
   end
   if state == 'format' then return { 3, '' } end
+  if kind == 'F' then live(key, tonumber(keep)) end
   if kind == 'V' and token_of(there) ~= observed then return { 0, there } end
   local holder, ends = right_of(there), right_until_of(there)
   if holder == right then return { 1, head(there, kind) } end
@@ -31,8 +32,7 @@ local function lease(key, right, life_text, observed)
   end
   -- In place: a VALUE keeps its bytes and its end.
   call('SETRANGE', key, 24, right_field(right, now + life))
-  if kind == 'F' then live(key, life) end
   return { 1, head(there, kind) }
 end
 
-return each(3, lease)
+return each(4, lease)

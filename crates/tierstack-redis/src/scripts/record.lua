@@ -40,6 +40,10 @@ local function hex_of(number)
   return string.format('%08x%08x', math.floor(number / 4294967296), number % 4294967296)
 end
 
+local function hex_of_token(token)
+  return (string.gsub(token, '.', function(one) return string.format('%02x', byte(one)) end))
+end
+
 -- Cuts fixed-width hex from the front of a text; gives nil for ever once it ran out.
 local function reader(hex)
   local at = 1
@@ -123,10 +127,20 @@ local function is_held(marks)
   return false
 end
 
--- Whether the load of that VALUE has seen every mark, and no hold stands.
-local function sees_all(bytes, marks)
+-- Whether a fill under that right may replace the FLOOR that bears these marks: no hold stands, and its load has seen every
+-- xid. The right of a write is the id of its hold: it may if no other write has held the FLOOR, ended or not.
+local function open_to(right, bytes, marks)
   if not marks then return true end
-  if is_held(marks) then return false end
+  local own = false
+  if #marks.holds > 0 then
+    local id = hex_of_token(right)
+    for _, hold in ipairs(marks.holds) do own = own or hold.id == id end
+  end
+  if own then
+    if #marks.holds > 1 then return false end
+  elseif is_held(marks) then
+    return false
+  end
   local stamp = stamp_of(bytes)
   for _, xid in ipairs(marks.xids) do
     if not seen(stamp, xid) then return false end

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tierstack_core::record::{Codec, ToWrite};
 use tierstack_core::{
-    Error, Fill, Filled, Invalidate, Invalidated, KeyFormat, LeaseFor, Leased, Reply, Tier, Token, WireKey,
+    Channel, Error, Fill, Filled, Invalidate, Invalidated, KeyFormat, LeaseFor, Leased, Reply, Tier, Token,
+    WireKey,
 };
 
 pub(crate) const LIFE: Duration = Duration::from_secs(30);
@@ -15,6 +16,10 @@ pub(crate) const LIFE: Duration = Duration::from_secs(30);
 pub(crate) fn keys(count: u32) -> Vec<WireKey> {
     let format = KeyFormat::new("test", "film", None, &["id"], 64).unwrap();
     format.wire(&(0..count).collect::<Vec<_>>()).into_iter().map(Result::unwrap).collect()
+}
+
+pub(crate) fn channel() -> Channel {
+    Channel::of("test")
 }
 
 pub(crate) fn token(number: u64) -> Token {
@@ -57,7 +62,7 @@ pub(crate) async fn lease_of(
     observed: Option<Token>,
     life: Duration,
 ) -> Result<Leased, Error> {
-    one(tier.lease(&[LeaseFor { key: key.clone(), right, observed, life }]).await)
+    one(tier.lease(&[LeaseFor::new(key.clone(), right, observed, life)]).await)
 }
 
 pub(crate) async fn fill(
@@ -70,14 +75,13 @@ pub(crate) async fn fill(
 }
 
 pub(crate) async fn invalidate(tier: &dyn Tier, key: &WireKey, token: Token) -> Result<Invalidated, Error> {
-    one(tier.invalidate(&[Invalidate::finished(key.clone(), token, LIFE)]).await)
+    one(tier.invalidate(&channel(), &[Invalidate::finished(key.clone(), token, LIFE)]).await)
 }
 
 /// Fills all keys, each with a record under the token of its place.
 pub(crate) async fn fill_all(tier: &dyn Tier, keys: &[WireKey]) -> Vec<Bytes> {
     let right = token(1 << 40);
-    let leases: Vec<_> =
-        keys.iter().map(|key| LeaseFor { key: key.clone(), right, observed: None, life: LIFE }).collect();
+    let leases: Vec<_> = keys.iter().map(|key| LeaseFor::new(key.clone(), right, None, LIFE)).collect();
     let leased = tier.lease(&leases).await;
     assert!(leased.each.iter().all(|leased| matches!(leased, Ok(Leased::Right(_)))), "{leased:?}");
     let records: Vec<_> = (0..).zip(keys).map(|(place, key)| record(key, token(place))).collect();
