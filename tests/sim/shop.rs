@@ -67,6 +67,11 @@ impl Shop {
         assert!(matches!(reply.each[..], [Ok(Leased::Right(_))]));
     }
 
+    /// How many keys of rows and lists L2 holds: without those that others rest on.
+    pub(crate) fn rows_in_l2(&self) -> usize {
+        self.tier.keys().iter().filter(|key| !key.contains(&b'!')).count()
+    }
+
     /// Moves the clock on by so many seconds.
     pub(crate) fn pass_s(&self, seconds: u64) {
         self.manual.advance(Duration::from_secs(seconds));

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
-use crate::{CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, Moment, Random, Tier};
+use crate::{CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, Moment, Random, Tier, Token};
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
 ///
@@ -33,8 +33,10 @@ pub(crate) struct Shared {
 pub(crate) trait Local: Send + Sync {
     /// The name of the projection this cache holds; `None` for whole rows.
     fn projection(&self) -> Option<&str>;
-    /// Drops the rows with those key texts, and everything derived from the entity's rows.
-    fn invalidate(&self, rows: &[&str]);
+    /// Forgets what it holds of that key of the shared tier, whoever's key it is: nobody joins what is looking it up, and
+    /// L1 drops it unless it bears `token`. A key that all rows, or all that is derived from them, rest on is forgotten
+    /// with what rests on it.
+    fn forget(&self, key: &str, token: Option<Token>);
     /// The columns of the primary key; `None` if it caches a service's responses.
     fn pk_columns(&self) -> Option<&[Cow<'static, str>]>;
 }
@@ -142,12 +144,12 @@ impl Namespace {
         Ok(())
     }
 
-    /// Drops rows from every cache of that entity on this node.
-    pub(crate) fn invalidate_locally(&self, table: &str, rows: &[&str]) {
+    /// Makes every cache of this node forget those keys of the shared tier, but for what bears the token beside the key.
+    pub(crate) fn forget<'k>(&self, keys: impl IntoIterator<Item = (&'k str, Option<Token>)>) {
         let caches: Vec<Arc<dyn Local>> =
-            self.caches().get(table).into_iter().flatten().filter_map(Weak::upgrade).collect();
-        for cache in caches {
-            cache.invalidate(rows);
+            self.caches().values().flatten().filter_map(Weak::upgrade).collect();
+        for (key, token) in keys {
+            caches.iter().for_each(|cache| cache.forget(key, token));
         }
     }
 }

@@ -114,6 +114,7 @@ impl<E: Entity> CacheBuilder<E> {
             format,
             rows_format,
             depends_on,
+            all_rows,
             clock,
             counters,
             objects,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Cache, Parts};
 use crate::counters::{Counters, Event};
 use crate::namespace::Local;
-use crate::{Entity, Error, ErrorKind, IntoKey, Invalidate, Namespace, Settings, WireKey};
+use crate::{Entity, Error, ErrorKind, IntoKey, Invalidate, Namespace, Settings, Token, WireKey};
 
 impl<E: Entity> Cache<E> {
     /// Makes every tier forget those rows, and everything derived from rows of the entity (lists, secondary keys,
@@ -45,8 +45,7 @@ impl<E: Entity> Cache<E> {
         let with = Some(&parts.depends_on);
         let delivered = tell_tier(&parts.namespace, &parts.settings, &parts.counters, &wires, with).await;
         // After the tier: what is read there from now on is not older than the write.
-        let rows: Vec<&str> = wires.iter().map(WireKey::as_str).collect();
-        parts.namespace.invalidate_locally(&parts.schema.entity(), &rows);
+        parts.namespace.forget(wires.iter().chain(with).map(|key| (key.as_str(), None)));
         delivered.and(refused.map_or(Ok(()), Err))
     }
 }
@@ -107,17 +106,22 @@ impl<E: Entity> Local for Parts<E> {
         self.schema.projection.as_deref()
     }
 
-    fn invalidate(&self, rows: &[&str]) {
-        if let Some(index) = &self.index {
+    fn forget(&self, key: &str, token: Option<Token>) {
+        if !self.rows_format.is_of(key) {
+            return;
+        }
+        let (all, derived) = (key == self.all_rows.as_str(), key == self.depends_on.as_str());
+        let is_projection = self.schema.projection.is_some();
+        if let Some(index) = self.index.as_ref().filter(|_| all || derived) {
             index.flights.forget_all();
         }
-        if self.schema.projection.is_some() {
-            return self.objects.flights.forget_all();
-        }
-        for row in rows {
-            if let Some(pk) = self.rows_format.read::<E::Pk>(row) {
-                self.objects.flights.forget(&pk);
-            }
+        if all || (derived && is_projection) {
+            self.objects.flights.forget_all();
+        } else if !is_projection
+            && !derived
+            && let Some(pk) = self.rows_format.read::<E::Pk>(key)
+        {
+            self.objects.flights.forget(&pk, token);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::cache::invalidation::tell_tier;
 use crate::cache::stack_parts::StackParts;
 use crate::counters::{Counters, Event};
 use crate::namespace::Local;
-use crate::{BoxError, CacheKey, Error, KeyFormat, Namespace, Settings, Stats, WireKey};
+use crate::{BoxError, CacheKey, Error, KeyFormat, Namespace, Settings, Stats, Token, WireKey};
 
 /// Caches the responses of a service. Built by [`Namespace::cache_layer`]; cloning it counts one reference up.
 ///
@@ -85,7 +85,7 @@ where
         let wires: Vec<WireKey> = parts.format.wire(&keys).into_iter().collect::<Result<_, _>>()?;
         let delivered = if wires.is_empty() { Ok(()) } else { parts.tell_tier(&wires).await };
         // After the tier: what is read there from now on is not older than the write.
-        keys.iter().for_each(|key| parts.stack.flights.forget(key));
+        keys.iter().for_each(|key| parts.stack.flights.forget(key, None));
         delivered.and(refused.map_or(Ok(()), Err))
     }
 
@@ -102,7 +102,7 @@ where
     pub async fn invalidate_all(&self) -> Result<(), Error> {
         let parts = &*self.0;
         let delivered = parts.tell_tier(std::slice::from_ref(&parts.depends_on)).await;
-        parts.namespace.invalidate_locally(&parts.name, &[]);
+        parts.stack.flights.forget_all();
         delivered
     }
 
@@ -157,9 +157,11 @@ where
         None
     }
 
-    /// It has no rows, and all that it holds is derived.
-    fn invalidate(&self, _: &[&str]) {
-        self.stack.flights.forget_all();
+    /// A request can't be had from its key's text: another node's invalidation of one forgets them all.
+    fn forget(&self, key: &str, _: Option<Token>) {
+        if self.format.is_of(key) {
+            self.stack.flights.forget_all();
+        }
     }
 
     fn pk_columns(&self) -> Option<&[Cow<'static, str>]> {

@@ -139,6 +139,11 @@ impl KeyFormat {
         WireKey::of(Bytes::from(format!("{}!{name}", self.prefix)))
     }
 
+    /// Whether a key with that text is of this entity, or of this projection of it.
+    pub(crate) fn is_of(&self, text: &str) -> bool {
+        text.starts_with(&*self.prefix)
+    }
+
     /// The row key with that text; `None` if it is of another entity, or no row's.
     #[must_use]
     pub fn read<K: RowKey>(&self, text: &str) -> Option<K> {
