@@ -102,7 +102,7 @@ impl RedisTier {
         }
         let mut reply = Reply { now_ms: 0, each: Vec::with_capacity(asks.len()) };
         for (chunk, answers) in chunks.into_iter().zip(replies) {
-            match answers.and_then(|answers| ask::read::<A>(chunk.len(), answers)) {
+            match answers.and_then(|answers| ask::read(chunk, answers)) {
                 Ok(answers) => {
                     reply.now_ms = reply.now_ms.max(answers.now_ms);
                     reply.each.extend(answers.each);

@@ -30,7 +30,7 @@ impl Ask for Invalidate {
         call.arg(xids).arg(holds).arg(hex(&self.drop_holds, write_token));
     }
 
-    fn answer(code: i64, _: &mut dyn Iterator<Item = Value>) -> Option<Invalidated> {
+    fn answer(&self, code: i64, _: &mut dyn Iterator<Item = Value>) -> Option<Invalidated> {
         Some(match code {
             0 => Invalidated::Floor,
             1 => Invalidated::Unchanged,
