@@ -8,8 +8,9 @@
 //! | `fill.lua` | what became of the fill | right, life, whether a record follows, the record |
 //! | `invalidate.lua` | whether a floor was made | token, life, finished, xids, holds to add, holds to drop, a claim, its life; the channel |
 //!
-//! A call replies the milliseconds of Redis's clock, and one array for each key: a code, then what belongs to it; code
-//! −1 and a text for a key that Redis refused. Lives are in milliseconds, ids and numbers in marks fixed-width hex.
+//! A call replies the milliseconds of Redis's clock, and for each key a code, or an array of a code and what belongs to it;
+//! code −1 and a text for a key that Redis refused. The mostly given replies are bare codes: an array costs Redis a third
+//! of what a key costs it without. Lives are in milliseconds, ids and numbers in marks fixed-width hex.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 use tierstack_core::{
     BoxFuture, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier, WireKey,
 };
@@ -58,10 +58,13 @@ impl RedisTier {
         let chunks = keys.chunks(self.settings.max_keys_per_request);
         let mut pipeline = Pipeline::with_capacity(chunks.len() + 1);
         for chunk in chunks.clone() {
-            let command = pipeline.cmd("MGET");
+            let bytes = chunk.iter().map(|key| key.as_bytes().len()).sum::<usize>();
+            let mut command = Cmd::with_capacity(1 + chunk.len(), "MGET".len() + bytes);
+            command.arg("MGET");
             for key in chunk {
                 command.arg(key.as_bytes());
             }
+            pipeline.add_command(command);
         }
         pipeline.cmd("TIME");
         let mut replies = self.connections.send(&pipeline).await?.into_iter();
@@ -72,7 +75,7 @@ impl RedisTier {
                 .ok_or_else(|| fault::unexpected("MGET"))
                 .and_then(|found| values(chunk.len(), found))
             {
-                Ok(found) => each.extend(found.into_iter().map(Ok)),
+                Ok(found) => each.extend(found),
                 Err(error) => each.extend(chunk.iter().map(|_| Err(error.clone()))),
             }
         }
@@ -101,7 +104,7 @@ impl RedisTier {
         }
         let mut reply = Reply { now_ms: 0, each: Vec::with_capacity(asks.len()) };
         for (chunk, answers) in chunks.into_iter().zip(replies) {
-            match answers.and_then(|answers| ask::read::<A>(chunk.len(), answers)) {
+            match answers.and_then(|answers| ask::read(chunk, answers)) {
                 Ok(answers) => {
                     reply.now_ms = reply.now_ms.max(answers.now_ms);
                     reply.each.extend(answers.each);
@@ -121,18 +124,20 @@ impl RedisTier {
 }
 
 /// What an MGET found at `count` keys.
-fn values(count: usize, reply: Value) -> Result<Vec<Option<Bytes>>, Error> {
+fn values(
+    count: usize,
+    reply: Value,
+) -> Result<impl Iterator<Item = Result<Option<Bytes>, Error>>, Error> {
     let items = match reply {
         Value::ServerError(error) => return Err(fault::server(&error)),
         Value::Array(items) if items.len() == count => items,
         _ => return Err(fault::unexpected("MGET")),
     };
-    let found = |item| match item {
+    Ok(items.into_iter().map(|item| match item {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         _ => Err(fault::unexpected("MGET")),
-    };
-    items.into_iter().map(found).collect()
+    }))
 }
 
 /// Milliseconds of TIME's seconds and microseconds.
