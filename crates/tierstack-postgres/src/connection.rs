@@ -10,6 +10,7 @@ use tokio_postgres::{Row, Statement};
 
 use crate::bind::{Fit, Param};
 use crate::error::{failed, incomparable, unconnected};
+use crate::probe::{Probe, Seen};
 use crate::sql::Sql;
 
 pub(crate) struct Connection<'a> {
@@ -64,6 +65,21 @@ impl<'a> Connection<'a> {
         self.reply(statement, done)
     }
 
+    /// Runs `read` on this connection, and says of which moment its rows are. See [`Probe`].
+    ///
+    /// # Errors
+    /// Those of `read`; [`Origin`](tierstack_core::ErrorKind::Origin) if Postgres or the way to it fails.
+    ///
+    /// # Cancel safety
+    /// That of `read`.
+    pub(crate) async fn probed<T>(
+        &self,
+        probe: &Probe,
+        read: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(T, Seen), Error> {
+        probe.around(&self.client, read, |error| self.failed(error)).await
+    }
+
     /// Gives the connection back, unless it is of no use to the next load: the pool looks whether a connection is closed,
     /// and one that Postgres is closing may not know it yet.
     pub(crate) fn close(self) {
@@ -103,11 +119,12 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Whether the connection ends with this error.
+/// Whether the connection ends with this error, or is left inside a transaction that has failed and that nobody ends.
 fn is_last(error: &tokio_postgres::Error) -> bool {
-    error
-        .as_db_error()
-        .is_none_or(|refused| matches!(refused.parsed_severity(), Some(Severity::Fatal | Severity::Panic)))
+    error.as_db_error().is_none_or(|refused| {
+        matches!(refused.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+            || *refused.code() == SqlState::IN_FAILED_SQL_TRANSACTION
+    })
 }
 
 /// Every parameter's type is Postgres's to tell.

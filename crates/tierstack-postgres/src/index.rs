@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::mem::{Discriminant, discriminant};
+use std::sync::Arc;
 
 use deadpool_postgres::Pool;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -14,6 +15,7 @@ use crate::bind::{Bind, Found, Param, compares_exactly};
 use crate::connection::Connection;
 use crate::error::unreadable;
 use crate::key::PgRowKey;
+use crate::probe::Probe;
 use crate::sql::Nulls;
 use crate::statements::Statements;
 
@@ -31,23 +33,26 @@ type Groups<'a, E> = HashMap<(u64, Discriminant<Value>), Vec<&'a Bound<E>>, fold
 
 pub(crate) struct Index<E> {
     pool: Pool,
+    probe: Arc<Probe>,
     statements: Statements,
     entity: PhantomData<fn() -> E>,
 }
 
 impl<E: PgEntity> Index<E> {
-    pub(crate) fn new(pool: Pool) -> Self {
-        Index { pool, statements: Statements::new(E::schema()), entity: PhantomData }
+    pub(crate) fn new(pool: Pool, probe: Arc<Probe>) -> Self {
+        Index { pool, probe, statements: Statements::new(E::schema()), entity: PhantomData }
     }
 
-    async fn read(&self, asked: &[Bound<E>]) -> Result<Pks<E>, Error> {
+    async fn read(&self, asked: &[Bound<E>]) -> Result<Loaded<Bound<E>, Vec<E::Pk>>, Error> {
         if asked.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Loaded::rows(Vec::new()));
         }
         let connection = Connection::open(&self.pool, self.statements.table()).await?;
-        let found = self.read_on(&connection, asked).await;
+        // The snapshot of a load is of before the first of its statements.
+        let found = connection.probed(&self.probe, self.read_on(&connection, asked)).await;
         connection.close();
-        found
+        let (rows, seen) = found?;
+        Ok(Loaded { rows, stamp: seen.stamp, shared: seen.shared })
     }
 
     async fn read_on(&self, connection: &Connection<'_>, asked: &[Bound<E>]) -> Result<Pks<E>, Error> {
@@ -134,8 +139,7 @@ impl<E: PgEntity> Loader<Bound<E>, Vec<E::Pk>> for Index<E> {
         &'a self,
         asked: &'a [Bound<E>],
     ) -> BoxFuture<'a, Result<Loaded<Bound<E>, Vec<E::Pk>>, Error>> {
-        // The stamp, the oldest snapshot of these statements, has its place here.
-        Box::pin(async move { self.read(asked).await.map(Loaded::rows) })
+        Box::pin(self.read(asked))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use deadpool_postgres::Pool;
 use tierstack_core::{BoxFuture, Error, Loaded, Loader};
@@ -13,31 +14,34 @@ use crate::bind::ignores_case;
 use crate::connection::Connection;
 use crate::error::unreadable;
 use crate::key::PgRowKey;
+use crate::probe::Probe;
 use crate::sql::{self, Sql};
 
 pub(crate) struct Rows<E> {
     pool: Pool,
+    probe: Arc<Probe>,
     table: String,
     sql: Sql,
     entity: PhantomData<fn() -> E>,
 }
 
 impl<E: PgEntity> Rows<E> {
-    pub(crate) fn new(pool: Pool) -> Self {
+    pub(crate) fn new(pool: Pool, probe: Arc<Probe>) -> Self {
         let schema = E::schema();
         let sql = sql::rows(&schema, E::Pk::filter);
-        Rows { pool, table: schema.table.into_owned(), sql, entity: PhantomData }
+        Rows { pool, probe, table: schema.table.into_owned(), sql, entity: PhantomData }
     }
 
-    async fn read(&self, keys: &[E::Pk]) -> Result<Vec<(E::Pk, E)>, Error> {
+    async fn read(&self, keys: &[E::Pk]) -> Result<Loaded<E::Pk, E>, Error> {
         if keys.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Loaded::rows(Vec::new()));
         }
         let connection = Connection::open(&self.pool, &self.table).await?;
-        let reply = connection.query(&self.sql, &E::Pk::params(keys)).await;
+        let params = E::Pk::params(keys);
+        let reply = connection.probed(&self.probe, connection.query(&self.sql, &params)).await;
         // Whoever waits for a connection need not wait until the rows are read.
         connection.close();
-        let reply = reply?;
+        let (reply, seen) = reply?;
         let rows = reply.rows.iter().map(|row| {
             let entity = E::from_row(row).map_err(|error| unreadable(error, row, &self.table))?;
             Ok((entity.pk(), entity))
@@ -47,14 +51,13 @@ impl<E: PgEntity> Rows<E> {
             let asked: HashSet<&E::Pk, foldhash::quality::RandomState> = keys.iter().collect();
             rows.retain(|(pk, _)| asked.contains(pk));
         }
-        Ok(rows)
+        Ok(Loaded { rows, stamp: seen.stamp, shared: seen.shared })
     }
 }
 
 impl<E: PgEntity> Loader<E::Pk, E> for Rows<E> {
     fn load<'a>(&'a self, keys: &'a [E::Pk]) -> BoxFuture<'a, Result<Loaded<E::Pk, E>, Error>> {
-        // The stamp, the snapshot of this very statement, has its place here.
-        Box::pin(async move { self.read(keys).await.map(Loaded::rows) })
+        Box::pin(self.read(keys))
     }
 }
 
