@@ -72,6 +72,7 @@ mod loader;
 mod lookup;
 mod memory_tier;
 pub mod merge;
+pub mod mutants;
 mod namespace;
 pub mod origin;
 mod query;

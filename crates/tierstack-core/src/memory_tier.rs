@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
+use crate::mutants::{Mechanism, is_off};
 use crate::record::{self, Header, Kind, Read};
 use crate::tier::BoxFuture;
 use crate::{
@@ -214,7 +215,7 @@ impl Table<'_> {
         {
             return Filled::Ok;
         }
-        if header.right != fill.right {
+        if header.right != fill.right && !is_off(Mechanism::Right) {
             return Filled::Superseded;
         }
         let marks = record::marks_of(&slot.bytes).unwrap_or_default();
@@ -284,6 +285,10 @@ impl Table<'_> {
             Some((right, life)) => (right, self.after(life)),
             None => (Token::NONE, 0),
         };
+        if is_off(Mechanism::Floor) {
+            self.slots.remove(ask.key.as_bytes());
+            return Invalidated::Floor;
+        }
         self.put(&ask.key, record::floor(ask.token, right, right_until, &marks), ends_ms);
         Invalidated::Floor
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::counters::Counters;
 use crate::freshness::{judge, satisfies};
+use crate::mutants::{Mechanism, is_off};
 use crate::{Accept, Age, Answer, Clock, Entry, Keep, Key, Level, Meta, Moment, Token};
 
 type Hasher = foldhash::quality::RandomState;
@@ -176,8 +177,9 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
         };
         let stripe = &self.stripes[reservation.stripe as usize];
         let _publishing = stripe.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let stands = stripe.epoch.load(Ordering::Acquire) == reservation.epoch
-            && self.generation.load(Ordering::Acquire) == reservation.generation;
+        let stands = is_off(Mechanism::Reservation)
+            || stripe.epoch.load(Ordering::Acquire) == reservation.epoch
+                && self.generation.load(Ordering::Acquire) == reservation.generation;
         if stands {
             self.cache.insert(key.kept(), held);
         }
