@@ -187,7 +187,9 @@ impl Timeline {
 
     fn versions(&self, pk: u32, mut log: Vec<Written>) -> Result<Key, String> {
         log.sort_unstable_by_key(|written| written.version);
-        let mut versions = vec![Version::NOTHING];
+        // A row that was there before the run was never absent in it.
+        let was_there = log.first().is_some_and(|first| first.op == 0);
+        let mut versions = if was_there { Vec::new() } else { vec![Version::NOTHING] };
         for written in log {
             let Written { version: number, op, state, .. } = written;
             if versions.last().is_some_and(|last| last.number >= number) {

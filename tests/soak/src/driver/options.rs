@@ -18,7 +18,7 @@ cargo xtask soak [--ops N] [--seed S] [--faults LIST] [--processes P]
 --seed S        what is asked, written, and struck follows from it, but for the scheduling. Default: drawn, and printed
 --faults LIST   names with commas between them, `all`, or `none`. Default: none
 --processes P   nodes, 2 to 16; they are whole, of another schema, of a projection, and plain writers, in turn. Default: 4
---mute          one node writes and tells nobody: anomalies must be found
+--mute          one node tells nobody of its writes, and says that it did: anomalies must be found
 --l1-life MS    how long L1 answers, in fact; the checker holds to 100 ms whatever is said here";
 
 /// What a run is asked for.
@@ -32,7 +32,7 @@ pub struct Options {
     pub(crate) faults: Vec<Fault>,
     /// Nodes.
     pub processes: usize,
-    /// One node tells nobody of its writes.
+    /// One node tells nobody of its writes, and says that it did.
     pub mute: bool,
     /// How long L1 answers in fact.
     pub l1_life: Duration,

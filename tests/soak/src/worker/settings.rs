@@ -50,7 +50,7 @@ pub struct WorkerSettings {
     pub seed: u64,
     /// How long L1 answers.
     pub l1_life: Duration,
-    /// It writes and tells nobody. The checker must find that.
+    /// It says of each write that it was told, and tells nobody. The checker must find that.
     pub mute: bool,
 }
 
