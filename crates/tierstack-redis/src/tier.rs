@@ -124,10 +124,7 @@ impl RedisTier {
 }
 
 /// What an MGET found at `count` keys.
-fn values(
-    count: usize,
-    reply: Value,
-) -> Result<impl Iterator<Item = Result<Option<Bytes>, Error>>, Error> {
+fn values(count: usize, reply: Value) -> Result<impl Iterator<Item = Result<Option<Bytes>, Error>>, Error> {
     let items = match reply {
         Value::ServerError(error) => return Err(fault::server(&error)),
         Value::Array(items) if items.len() == count => items,

@@ -12,6 +12,9 @@ fn soak(options: &[&str]) -> (bool, String) {
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     println!("{text}");
+    if let Some((_, notes)) = text.lines().find_map(|line| line.split_once("the notes are in ")) {
+        std::fs::remove_dir_all(notes).expect("the notes of a run that ended badly are there");
+    }
     (output.status.success(), text)
 }
 

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tierstack_servers::{Postgres, Redis};
+use tierstack_servers::{Postgres, Redis, ensure_postgres, ensure_redis};
 use tokio::runtime::Runtime;
 
 use super::Options;
@@ -55,6 +55,8 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts the servers, fills the table, and starts the nodes.
     pub(crate) fn start(options: &Options) -> Result<Scene> {
+        ensure_postgres()?;
+        ensure_redis()?;
         let postgres = Postgres::start()?;
         let redis = Redis::start()?;
         postgres.create_database(DATABASE)?;

@@ -114,6 +114,5 @@ pub fn settings() -> Settings {
     settings.load_timeout = Duration::from_millis(700);
     settings.wait_for_load = Duration::from_millis(500);
     settings.brief_for = L1_LIFE;
-    settings.floor_life = Duration::from_secs(10);
     settings
 }
