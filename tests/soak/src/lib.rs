@@ -19,9 +19,12 @@
 //! The caveat that bites: the same seed asks and strikes the same, but processes and servers are scheduled as they are.
 //! A run doesn't replay. The simulation does (`tests/sim`); it uses the same checker.
 
+pub mod calls;
 pub mod checker;
 pub mod driver;
 pub mod entity;
 pub mod monotonic;
+pub mod node;
 pub mod record;
 pub mod worker;
+pub mod write;

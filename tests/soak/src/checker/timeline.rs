@@ -123,7 +123,10 @@ impl Timeline {
                 self.writes.insert(op, Write { node, pk, began: at, strict, ended: None });
             }
             Record::Ended { op, at, outcome, .. } => {
-                if let Some(write) = self.writes.get_mut(&op) {
+                // Whoever knew of a COMMIT first counts.
+                if let Some(write) = self.writes.get_mut(&op)
+                    && !matches!(write.ended, Some((_, Outcome::Committed)))
+                {
                     write.ended = Some((at, outcome));
                 }
             }

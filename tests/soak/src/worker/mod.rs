@@ -4,9 +4,8 @@
 //! `drain`: no operation begins, and undelivered invalidations are delivered; answered `drained`. `scan`: every key is
 //! read; answered `scanned`. `end`, or the end of input: it ends.
 
-mod node;
+mod plain;
 pub mod settings;
-mod write;
 
 use std::io::{BufRead, Write as _};
 use std::sync::Arc;
@@ -14,14 +13,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use node::Node;
-use settings::{Role, WorkerSettings};
-use tierstack_core::Accept;
-use tierstack_postgres::PgEntity;
+use plain::Plain;
+use settings::{Role, WorkerSettings, freshness, settings as limits};
+use tierstack_core::{L1, Namespace};
+use tierstack_postgres::deadpool_postgres::{Config, Pool, PoolConfig, Runtime};
+use tierstack_postgres::tokio_postgres::NoTls;
+use tierstack_postgres::{PgEntity, PgOrigin};
+use tierstack_redis::{RedisSettings, RedisTier};
 use tokio::sync::mpsc;
-use write::Change;
 
-use crate::entity::{Item, ItemMark, KEYS, NextItem, SHELVES, Shape};
+use crate::calls::{Call, Draws};
+use crate::entity::{Item, ItemMark, KEYS, NextItem, Shape};
+use crate::monotonic;
+use crate::node::{Calls, Node, Notes};
+use crate::record::{Record, Recorder};
 
 /// Tasks that call at once.
 const TASKS: u64 = 8;
@@ -59,17 +64,50 @@ pub fn run(settings: WorkerSettings) -> Result<()> {
     })
 }
 
+impl Notes for Recorder {
+    fn now(&self) -> u64 {
+        monotonic::now()
+    }
+
+    fn note(&self, record: &Record) -> Result<()> {
+        Ok(Recorder::note(self, record)?)
+    }
+}
+
+fn pool(settings: &WorkerSettings, most: usize) -> Result<Pool> {
+    let mut config = Config::new();
+    config.url = Some(settings.postgres.clone());
+    config.application_name = Some(format!("soak-{}", settings.node));
+    config.connect_timeout = Some(Duration::from_secs(2));
+    config.pool = Some(PoolConfig::new(most));
+    Ok(config.create_pool(Some(Runtime::Tokio1), NoTls)?)
+}
+
 async fn work<E: Shape + PgEntity>(settings: WorkerSettings, mut told: mpsc::Receiver<String>) -> Result<()> {
     let seed = settings.seed;
-    let node = Arc::new(Node::<E>::new(settings)?);
+    let mut redis = RedisSettings::new(settings.redis.clone());
+    redis.response_timeout = Duration::from_millis(500);
+    redis.retry_connect_after = Duration::from_millis(20);
+    let namespace = Namespace::builder("soak").l2(RedisTier::new(redis)?).build()?;
+    let items = namespace
+        .cache::<E>()
+        .l1(L1::capacity(10_000).life(settings.l1_life))
+        .origin(PgOrigin::new(pool(&settings, 8)?))
+        .freshness(freshness())
+        .settings(limits())
+        .build()?;
+    let recorder = Arc::new(Recorder::create(&settings.history)?);
+    let writer = Box::new(Plain(pool(&settings, 4)?));
+    let node = Node::new(settings.node, items, writer, recorder.clone(), KEYS)?.mute(settings.mute);
+    let node = Arc::new(node);
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut tasks = Vec::new();
     for task in 0..TASKS {
         let (node, done, stop) = (Arc::clone(&node), Arc::clone(&done), Arc::clone(&stop));
-        let mut random = Picks::new(seed ^ task << 56);
+        let mut draws = Draws::new(seed ^ task << 56, KEYS);
         tasks.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                operation(&node, &mut random).await?;
+                node.call(draws.call()).await?;
                 done.fetch_add(1, Ordering::Relaxed);
                 // A hit never waits: others would never run.
                 tokio::task::yield_now().await;
@@ -99,10 +137,13 @@ async fn work<E: Shape + PgEntity>(settings: WorkerSettings, mut told: mpsc::Rec
                     say("drained")?;
                 }
                 Some("scan") => {
-                    node.scan().await?;
+                    node.call(Call::Scan).await?;
                     say("scanned")?;
                 }
-                _ => return node.end().await,
+                _ => {
+                    namespace.shutdown().await;
+                    return Ok(recorder.flush()?);
+                }
             },
         }
     }
@@ -112,59 +153,4 @@ fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
-}
-
-async fn operation<E: Shape + PgEntity>(node: &Node<E>, random: &mut Picks) -> Result<()> {
-    let pk = random.key();
-    match random.0.u32(..100) {
-        0..20 => node.get(pk).await,
-        20..40 => node.lookup(&[pk], Accept::Stale, false).await,
-        40..48 => node.lookup(&random.keys(), Accept::Stale, false).await,
-        48..52 => node.objects(&random.keys()).await,
-        52..55 => node.lookup(&[pk], Accept::Fresh, false).await,
-        55..60 => node.lookup(&[pk], Accept::Stale, true).await,
-        60..65 => node.list(random.0.u8(..SHELVES)).await,
-        65..68 => node.rows_of(random.0.u8(..SHELVES)).await,
-        68..74 => node.slug(pk, random.0.u8(..2)).await,
-        74..77 => {
-            node.evict(pk);
-            Ok(())
-        }
-        _ => {
-            let (shelf, parity) = (random.0.u8(..SHELVES), random.0.u8(..2));
-            let change = match random.0.u32(..10) {
-                0 => Change::Delete,
-                1..3 => Change::Insert { shelf, parity },
-                _ => Change::Update { shelf, parity },
-            };
-            let rolled_back = random.0.u32(..10) == 0;
-            node.write(pk, change, rolled_back).await
-        }
-    }
-}
-
-/// Draws, from one seed.
-struct Picks(fastrand::Rng, Vec<f64>);
-
-impl Picks {
-    /// Keys by Zipf's law: the most asked is asked a hundred times as often as the least.
-    fn new(seed: u64) -> Self {
-        let mut sum = 0.0;
-        let sums = (1..=KEYS).map(|rank| {
-            sum += 1.0 / f64::from(rank);
-            sum
-        });
-        Picks(fastrand::Rng::with_seed(seed), sums.collect())
-    }
-
-    fn key(&mut self) -> u32 {
-        let Picks(random, sums) = self;
-        let draw = random.f64() * sums.last().copied().unwrap_or_default();
-        u32::try_from(sums.partition_point(|sum| *sum < draw)).unwrap_or(0).min(KEYS - 1)
-    }
-
-    fn keys(&mut self) -> Vec<u32> {
-        let count = self.0.usize(2..7);
-        (0..count).map(|_| self.key()).collect()
-    }
 }
