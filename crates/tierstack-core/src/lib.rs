@@ -90,7 +90,7 @@ mod tier;
 mod time;
 mod token;
 
-pub use bus::{Beat, Bus, Channel, Message, Subscription};
+pub use bus::{Beat, Bus, BusSettings, BusStats, Channel, Message, Subscription};
 pub use cache::{BatchError, Cache, CacheBuilder};
 pub use cache_layer::{CacheLayer, CacheLayerBuilder, CacheService};
 pub use clock::{Clock, ManualClock};
