@@ -1,5 +1,6 @@
 //! What the tests share: entities, and an origin in memory that counts, fails and stalls as it is told.
 
+mod bus;
 mod film;
 mod gate;
 pub mod model;
@@ -7,6 +8,7 @@ mod repository;
 mod scripted;
 mod watched_tier;
 
+pub use bus::steady;
 pub use film::{Film, FilmTitle, film};
 pub use gate::Gate;
 pub use repository::Repository;

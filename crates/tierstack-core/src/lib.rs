@@ -92,7 +92,7 @@ mod time;
 mod token;
 mod writes;
 
-pub use bus::{Beat, Bus, Channel, Message, Subscription};
+pub use bus::{Beat, Bus, BusSettings, BusStats, Channel, Message, Subscription};
 pub use cache::{BatchError, Cache, CacheBuilder};
 pub use cache_layer::{CacheLayer, CacheLayerBuilder, CacheService};
 pub use clock::{Clock, ManualClock};
