@@ -4,11 +4,13 @@ mod film;
 mod gate;
 pub mod model;
 mod repository;
+mod rolls;
 mod scripted;
 mod watched_tier;
 
 pub use film::{Film, FilmTitle, film};
 pub use gate::Gate;
 pub use repository::Repository;
+pub use rolls::Rolls;
 pub use scripted::{End, Ended, Load, Mark, QUERIES, Scripted, Step};
 pub use watched_tier::WatchedTier;
