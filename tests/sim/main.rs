@@ -15,5 +15,6 @@ mod model;
 mod requests;
 mod services;
 mod shop;
+mod storm;
 mod waiting;
 mod writes;

@@ -5,6 +5,7 @@ mod film;
 mod gate;
 pub mod model;
 mod repository;
+mod rolls;
 mod scripted;
 mod watched_tier;
 
@@ -12,5 +13,6 @@ pub use bus::steady;
 pub use film::{Film, FilmTitle, film};
 pub use gate::Gate;
 pub use repository::Repository;
+pub use rolls::Rolls;
 pub use scripted::{End, Ended, Load, Mark, QUERIES, Scripted, Step};
 pub use watched_tier::WatchedTier;

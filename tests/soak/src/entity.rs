@@ -5,6 +5,7 @@ use tierstack_core::{BoxError, Entity, Schema};
 use tierstack_postgres::FromRow;
 use tierstack_postgres::tokio_postgres::Row;
 
+use crate::checker::State;
 use crate::record::Seen;
 
 /// Keys are `0..KEYS`: as many as a list's record has bits for.
@@ -27,6 +28,9 @@ pub fn parity(pk: u32, text: &str) -> Option<u8> {
 
 /// A row type that says what was seen of the row.
 pub trait Shape: Entity<Pk = i32> + FromRow {
+    /// What of that row it has.
+    fn of(item: &Item) -> Self;
+
     /// What the checker is told.
     fn seen(&self) -> Seen;
 }
@@ -81,7 +85,37 @@ impl FromRow for Item {
     }
 }
 
+impl Item {
+    /// A row as a write made it.
+    #[must_use]
+    pub fn new(pk: u32, state: State, version: u64, op: u64) -> Self {
+        Item {
+            item_id: pk.cast_signed(),
+            slug: slug(pk, state.parity),
+            shelf: state.shelf.into(),
+            version: version.cast_signed(),
+            op: op.cast_signed(),
+        }
+    }
+
+    /// The column that lists are asked by.
+    #[must_use]
+    pub fn shelf(&self) -> i32 {
+        self.shelf
+    }
+
+    /// The secondary key.
+    #[must_use]
+    pub fn slug(&self) -> &str {
+        &self.slug
+    }
+}
+
 impl Shape for Item {
+    fn of(item: &Item) -> Self {
+        item.clone()
+    }
+
     fn seen(&self) -> Seen {
         Seen::Row {
             version: number(self.version),
@@ -126,6 +160,11 @@ impl FromRow for NextItem {
 }
 
 impl Shape for NextItem {
+    fn of(item: &Item) -> Self {
+        let Item { item_id, slug: _, shelf, version, op } = *item;
+        NextItem { item_id, shelf: shelf.into(), version, op }
+    }
+
     fn seen(&self) -> Seen {
         Seen::Row {
             version: number(self.version),
@@ -167,6 +206,11 @@ impl FromRow for ItemMark {
 }
 
 impl Shape for ItemMark {
+    fn of(item: &Item) -> Self {
+        let Item { item_id, slug: _, shelf: _, version, op } = *item;
+        ItemMark { item_id, version, op }
+    }
+
     fn seen(&self) -> Seen {
         Seen::Row { version: number(self.version), op: number(self.op), shelf: None, parity: None }
     }

@@ -11,7 +11,7 @@ use tierstack_core::{Accept, Answer, BoxFuture, Cache, Entry, Level, Lookup, Out
 use crate::calls::Call;
 use crate::entity::{KEYS, SHELVES, Shape, slug};
 use crate::record::{Outcome as Ended, Record, Seen, Source, Span};
-use crate::write::{Change, Write, Writer};
+use crate::write::{Change, Done, Write, Writer};
 
 /// Where a node notes what it does, and when that was.
 pub trait Notes: Send + Sync {
@@ -215,12 +215,17 @@ impl<E: Shape> Node<E> {
         let op = u64::from(self.number) << 40 | self.writes.fetch_add(1, Ordering::Relaxed);
         let write = Write { op, pk, change, rolled_back };
         self.notes.note(&Record::Began { op, pk, at: self.notes.now(), strict: self.writer.is_strict() })?;
-        let outcome = self.writer.write(&write).await;
-        self.notes.note(&Record::Ended { op, pk, at: self.notes.now(), outcome })?;
-        if outcome != Ended::RolledBack && !self.invalidate(&[pk]).await? {
+        let Done { outcome, told } = self.writer.write(&write).await;
+        let at = self.notes.now();
+        self.notes.note(&Record::Ended { op, pk, at, outcome })?;
+        if told {
+            self.notes.note(&Record::Invalidated { pk, when: Span { start: at, end: at } })
+        } else if outcome != Ended::RolledBack && !self.invalidate(&[pk]).await? {
             self.undelivered().insert(pk);
+            Ok(())
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     async fn invalidate(&self, pks: &[u32]) -> Result<bool> {

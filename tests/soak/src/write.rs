@@ -38,6 +38,15 @@ pub struct Write {
     pub rolled_back: bool,
 }
 
+/// How a write ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// What its caller was told.
+    pub outcome: Outcome,
+    /// Whether the tiers were told, too. If not, the node invalidates, unless it was rolled back.
+    pub told: bool,
+}
+
 /// A way to write.
 pub trait Writer: Send + Sync {
     /// Whether it names its keys to the tiers before it commits.
@@ -45,6 +54,6 @@ pub trait Writer: Send + Sync {
         false
     }
 
-    /// Writes, and says how that ended. The node invalidates after it, unless it was rolled back.
-    fn write<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Outcome>;
+    /// Writes, and says how that ended.
+    fn write<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Done>;
 }

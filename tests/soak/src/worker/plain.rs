@@ -8,7 +8,7 @@ use tierstack_postgres::tokio_postgres::error::Severity;
 
 use crate::entity::slug;
 use crate::record::Outcome;
-use crate::write::{Change, Write, Writer};
+use crate::write::{Change, Done, Write, Writer};
 
 /// A write that takes longer is of unknown outcome.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,10 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Plain(pub(crate) Pool);
 
 impl Writer for Plain {
-    fn write<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Outcome> {
-        Box::pin(
-            async move { tokio::time::timeout(TIMEOUT, self.send(write)).await.unwrap_or(Outcome::Unknown) },
-        )
+    fn write<'a>(&'a self, write: &'a Write) -> BoxFuture<'a, Done> {
+        Box::pin(async move {
+            let outcome = tokio::time::timeout(TIMEOUT, self.send(write)).await;
+            Done { outcome: outcome.unwrap_or(Outcome::Unknown), told: false }
+        })
     }
 }
 
