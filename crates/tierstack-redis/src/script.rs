@@ -1,6 +1,6 @@
-//! The three scripts: their texts, and how they are called.
+//! The scripts: their texts, and how they are called.
 //!
-//! Each is one file, behind the part that they share:
+//! Three of them are one file each, behind the part that they share; `beat.lua` is called for no key.
 //!
 //! | script | for each key | arguments of a key |
 //! |---|---|---|
@@ -34,6 +34,7 @@ macro_rules! script {
 pub(crate) static LEASE: LazyLock<Script> = script!("scripts/lease.lua");
 pub(crate) static FILL: LazyLock<Script> = script!("scripts/fill.lua");
 pub(crate) static INVALIDATE: LazyLock<Script> = script!("scripts/invalidate.lua");
+pub(crate) static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/beat.lua")));
 
 impl Script {
     fn new(source: &'static str) -> Self {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
 use tierstack_core::{
-    BoxFuture, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier, WireKey,
+    BoxFuture, Bus, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier,
+    WireKey,
 };
 
 use crate::ask::{self, Ask};
+use crate::bus::RedisBus;
 use crate::connections::Connections;
 use crate::{RedisSettings, fault, script};
 
@@ -26,6 +28,8 @@ use crate::{RedisSettings, fault, script};
 pub struct RedisTier {
     connections: Arc<Connections>,
     settings: Arc<RedisSettings>,
+    /// `None` if the connections are of a pool that somebody else configured.
+    bus: Option<Arc<RedisBus>>,
 }
 
 impl RedisTier {
@@ -37,12 +41,18 @@ impl RedisTier {
     pub fn new(settings: RedisSettings) -> Result<Self, Error> {
         settings.check()?;
         let settings = Arc::new(settings);
-        Ok(RedisTier { connections: Arc::new(Connections::new(&settings)?), settings })
+        let connections = Arc::new(Connections::new(&settings)?);
+        let bus = Arc::new(RedisBus::new(Arc::clone(&connections), Arc::clone(&settings))?);
+        Ok(RedisTier { connections, settings, bus: Some(bus) })
     }
 
     /// A tier that takes its connections from `pool` (with TLS, say), and keeps them until they fail or the tier is
     /// dropped. Of the settings, the URL is not used, and how a connection is opened is the pool's own affair but for
     /// the time it may take.
+    ///
+    /// Such a tier tells of invalidations and hears of none, as it can open no connection: what L1 answers over it is up to
+    /// [`Store::DEFAULT_LIFE_OVER_L2`](tierstack_core::Store::DEFAULT_LIFE_OVER_L2) behind another node's write, or as
+    /// long as its life is set to.
     ///
     /// # Errors
     /// [`Invalid`](tierstack_core::ErrorKind::Invalid) with a sentence that says which setting to change; also if the
@@ -50,7 +60,7 @@ impl RedisTier {
     pub fn from_pool(pool: deadpool_redis::Pool, settings: RedisSettings) -> Result<Self, Error> {
         settings.check_limits()?;
         let settings = Arc::new(settings);
-        Ok(RedisTier { connections: Arc::new(Connections::from_pool(pool, &settings)?), settings })
+        Ok(RedisTier { connections: Arc::new(Connections::from_pool(pool, &settings)?), settings, bus: None })
     }
 
     /// One MGET for each chunk of keys, and the clock after them: no record is from its future.
@@ -174,6 +184,10 @@ impl Tier for RedisTier {
         invalidations: &'a [Invalidate],
     ) -> BoxFuture<'a, Reply<Invalidated>> {
         Box::pin(self.ask(invalidations, Some(channel.as_str())))
+    }
+
+    fn bus(&self) -> Option<Arc<dyn Bus>> {
+        self.bus.clone().map(|bus| bus as Arc<dyn Bus>)
     }
 }
 
