@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::bus::{Hearing, Listening};
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
-use crate::writes::{Touched, WriteSettings, WriteStats, Writes};
+use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
     BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark,
     Moment, Random, Settings, Tier, Token,
@@ -30,8 +30,9 @@ pub struct Namespace(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
+    /// As lookups see it.
     pub(crate) tier: Option<Arc<dyn Tier>>,
-    pub(crate) writes: Writes,
+    pub(crate) writes: Arc<Writes>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     /// `None` if there is no tier, or it tells nobody.
@@ -112,11 +113,13 @@ impl Namespace {
     }
 
     /// Ends the work behind answers: no refresh begins from now on, those under way are waited for, and nothing is heard of
-    /// other nodes any more. Lookups go on to be answered; what L1 takes from then on is brief.
+    /// other nodes any more. Then what did not reach L2 of invalidations is delivered, as far as that succeeds within
+    /// [`drain_for`](crate::WriteSettings::drain_for): it says of how many keys it did not. Lookups go on to be answered;
+    /// what L1 takes from then on is brief.
     ///
     /// # Cancel safety
     /// Nothing is lost if it is dropped; it can be called again.
-    pub async fn shutdown(&self) {
+    pub async fn shutdown(&self) -> usize {
         let drains: Vec<Arc<dyn Drain>> = self.drains().iter().filter_map(Weak::upgrade).collect();
         for drain in drains {
             drain.drain().await;
@@ -124,6 +127,7 @@ impl Namespace {
         if let Some(listening) = &self.0.listening {
             listening.shutdown().await;
         }
+        self.0.writes.drain().await
     }
 
     /// What says whether L1 may answer.
@@ -327,11 +331,11 @@ impl NamespaceBuilder {
             .as_ref()
             .and_then(|tier| tier.bus())
             .map(|bus| Listening::new(bus, channel.clone(), settings, clock.clone(), random.clone()));
-        let writes = Writes::new(tier.clone(), channel, clock.clone(), random.clone(), writes);
+        let writes = Writes::new(tier, channel, clock.clone(), random.clone(), writes);
         Ok(Namespace(Arc::new(Shared {
             listening,
             name,
-            tier,
+            tier: View::of(&writes),
             writes,
             clock,
             random,
