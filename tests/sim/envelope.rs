@@ -8,11 +8,13 @@ mod schemas;
 mod times;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tests::{Film, film};
 use tierstack_core::record::{Codec, ToWrite, Unusable};
-use tierstack_core::{Cache, Entity, Level, Lookup, Stats, Token, WireKey};
+use tierstack_core::{Cache, Entity, LeaseFor, Level, Lookup, Stats, Tier, Token, WireKey};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::shop::{Shop, look};
@@ -25,6 +27,8 @@ const SCHEMA_AT: usize = 64;
 const WRITTEN_AT: usize = 72;
 const FRESH_UNTIL_AT: usize = 80;
 const STALE_UNTIL_AT: usize = 88;
+/// What all rows rest on.
+const GROUND: Token = Token::from_bytes([9; 16]);
 pub(crate) const ABSENT: u8 = 1;
 const LZ4: u8 = 2;
 
@@ -52,6 +56,8 @@ impl Desk {
         shop.repository.put(origin_row());
         let format = Film::schema().key_format("shop", 1_024).unwrap();
         let key = format.wire(&[7]).pop().unwrap().unwrap();
+        let lease = LeaseFor::new(format.special("all"), GROUND, None, Duration::from_secs(86_400 * 365));
+        shop.tier.lease(&[lease]).now_or_never().expect("a tier in memory is ready at once");
         Desk { films: shop.films(), shop, key }
     }
 
@@ -71,7 +77,7 @@ impl Desk {
             stale_until_ms: now + 60_000,
             cost_us: 9,
             stamp: None,
-            dependencies: &[],
+            dependencies: &[GROUND],
             row,
         };
         record.encode(&Codec::default()).unwrap()

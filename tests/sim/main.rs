@@ -15,3 +15,4 @@ mod requests;
 mod services;
 mod shop;
 mod waiting;
+mod writes;

@@ -8,7 +8,7 @@ use tierstack_core::l2::{L2Layer, L2Options};
 use tierstack_core::origin::{Bulkhead, OriginLayer, OriginOptions};
 use tierstack_core::{
     Answer, Bound, Cache, Counters, Entity, Error, Freshness, KeyFormat, L1, LeaseFor, Leased, Lookup,
-    ManualClock, MemoryTier, Namespace, Query, Random, Settings, Tier, WireKey,
+    ManualClock, MemoryTier, Namespace, Query, Random, Settings, Tier, WireKey, WriteSettings,
 };
 
 /// What the nodes of a test share. Every node is a namespace of its own, with its own L1.
@@ -17,6 +17,7 @@ pub(crate) struct Shop {
     pub(crate) tier: Arc<MemoryTier>,
     pub(crate) repository: Repository,
     pub(crate) settings: Settings,
+    pub(crate) writes: WriteSettings,
     pub(crate) freshness: Freshness,
     pub(crate) random: Random,
 }
@@ -30,6 +31,7 @@ impl Shop {
             manual,
             repository: Repository::new((1..=films).map(film)),
             settings: Settings::default(),
+            writes: WriteSettings::default(),
             freshness: Freshness::default().jitter(0.0),
             random: Random::seeded(7),
         }
@@ -37,7 +39,7 @@ impl Shop {
 
     /// One more node.
     pub(crate) fn node(&self) -> Namespace {
-        let builder = Namespace::builder("shop").l2_shared(self.tier.clone());
+        let builder = Namespace::builder("shop").l2_shared(self.tier.clone()).writes(self.writes.clone());
         builder.clock(self.manual.clock()).random(self.random.clone()).build().unwrap()
     }
 
@@ -65,6 +67,11 @@ impl Shop {
         let (right, life) = (self.random.token(), self.settings.right_life());
         let reply = self.tier.lease(&[LeaseFor::new(key, right, None, life)]).await;
         assert!(matches!(reply.each[..], [Ok(Leased::Right(_))]));
+    }
+
+    /// How many keys of rows and lists L2 holds: without those that others rest on.
+    pub(crate) fn rows_in_l2(&self) -> usize {
+        self.tier.keys().iter().filter(|key| !key.contains(&b'!')).count()
     }
 
     /// Moves the clock on by so many seconds.

@@ -73,7 +73,7 @@ async fn a_right_is_given_up_when_its_load_has_taken_too_long() {
     let began = tokio::time::Instant::now();
     let error = look(&first, Lookup::one(1)).await.unwrap_err();
     assert_eq!((error.kind(), began.elapsed()), (ErrorKind::Timeout, Duration::from_millis(400)));
-    assert_eq!(shop.tier.keys().len(), 0, "the floor went with its right");
+    assert_eq!(shop.rows_in_l2(), 0, "the floor went with its right");
     shop.repository.release_loads();
     let answer = look(&second, Lookup::one(1)).await.unwrap().unwrap();
     assert_eq!((answer.source, second.stats().waits), (Level::Origin, 0));
@@ -95,7 +95,7 @@ async fn a_right_is_given_up_within_the_deadline_that_ended_its_load() {
     let (_, outcome) = answers.into_iter().next().unwrap();
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout);
     assert!(shop.manual.clock().coarse() < deadline, "time was kept back for it");
-    assert_eq!(shop.tier.keys().len(), 0, "the floor went with its right");
+    assert_eq!(shop.rows_in_l2(), 0, "the floor went with its right");
 }
 
 /// A batch whose rows are large stores what the bound allows, answers all, and leaves no key leased.
@@ -106,7 +106,7 @@ async fn a_large_batch_is_stored_as_far_as_the_bound_allows() {
     let films = shop.films();
     let found = films.objects_by_pks(1..=10).await.unwrap();
     assert_eq!(found.iter().flatten().count(), 10);
-    let stored = shop.tier.keys().len();
+    let stored = shop.rows_in_l2();
     assert!((1..10).contains(&stored), "{stored} of 10 rows are in L2");
     let again = shop.films();
     assert_eq!(again.objects_by_pks(1..=10).await.unwrap(), found);
@@ -151,7 +151,7 @@ async fn a_lease_whose_reply_was_lost_is_given_up() {
     let node = Namespace::builder("shop").l2_shared(tier).clock(shop.manual.clock()).build().unwrap();
     let films = shop.films_of(&node);
     assert_eq!(films.get(1).await.unwrap().unwrap().film_id, 1);
-    assert_eq!(shop.tier.keys().len(), 0, "the floor went with its right");
+    assert_eq!(shop.rows_in_l2(), 0, "the floor went with its right");
     let other = shop.films();
     other.get(1).await.unwrap();
     assert_eq!((other.stats().waits, other.stats().fills[0]), (0, 1));

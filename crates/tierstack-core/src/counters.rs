@@ -27,7 +27,7 @@ pub struct Stats {
     pub loads: u64,
     /// Loads that failed, timed out or panicked.
     pub failed_loads: u64,
-    /// Requests to L2: reads, leases, fills and invalidations, each of one batch.
+    /// Requests to L2: reads, leases and fills, each of one batch. Invalidations are counted by the namespace.
     pub l2_requests: u64,
     /// Requests to L2 that failed or timed out, counted per key.
     pub l2_failures: u64,

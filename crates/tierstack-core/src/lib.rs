@@ -89,6 +89,7 @@ mod sync;
 mod tier;
 mod time;
 mod token;
+mod writes;
 
 pub use bus::{Beat, Bus, Channel, Message, Subscription};
 pub use cache::{BatchError, Cache, CacheBuilder};
@@ -118,3 +119,4 @@ pub use store::{Eviction, Reservation, Store};
 pub use tier::{BoxFuture, Fill, Filled, Ground, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier};
 pub use time::Moment;
 pub use token::Token;
+pub use writes::{Mark, Marked, Touched, WriteSettings, WriteStats};

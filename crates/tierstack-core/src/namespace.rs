@@ -10,7 +10,11 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
-use crate::{CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, Moment, Random, Tier};
+use crate::writes::{Touched, WriteSettings, WriteStats, Writes};
+use crate::{
+    CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark, Moment, Random, Settings,
+    Tier, Token,
+};
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
 ///
@@ -21,7 +25,7 @@ pub struct Namespace(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
     pub(crate) tier: Option<Arc<dyn Tier>>,
-    pub(crate) channel: Channel,
+    pub(crate) writes: Writes,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
@@ -33,8 +37,10 @@ pub(crate) struct Shared {
 pub(crate) trait Local: Send + Sync {
     /// The name of the projection this cache holds; `None` for whole rows.
     fn projection(&self) -> Option<&str>;
-    /// Drops the rows with those key texts, and everything derived from the entity's rows.
-    fn invalidate(&self, rows: &[&str]);
+    /// Forgets what it holds of that key of the shared tier, whoever's key it is: nobody joins what is looking it up, and
+    /// L1 drops it unless it bears `token`. A key that all rows, or all that is derived from them, rest on is forgotten
+    /// with what rests on it.
+    fn forget(&self, key: &str, token: Option<Token>);
     /// The columns of the primary key; `None` if it caches a service's responses.
     fn pk_columns(&self) -> Option<&[Cow<'static, str>]>;
 }
@@ -48,7 +54,13 @@ pub(crate) trait Drain: Send + Sync {
 impl Namespace {
     /// A namespace with that name, which begins every key of it.
     pub fn builder(name: impl Into<Box<str>>) -> NamespaceBuilder {
-        NamespaceBuilder { name: name.into(), tier: None, clock: Clock::system(), random: Random::system() }
+        NamespaceBuilder {
+            name: name.into(),
+            tier: None,
+            clock: Clock::system(),
+            random: Random::system(),
+            writes: WriteSettings::default(),
+        }
     }
 
     /// Begins a cache of an entity.
@@ -70,6 +82,12 @@ impl Namespace {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// What was counted of its writes on this node.
+    #[must_use]
+    pub fn write_stats(&self) -> WriteStats {
+        self.0.writes.stats()
     }
 
     /// Now, on the clock by which the lives and deadlines of its caches are judged.
@@ -142,12 +160,42 @@ impl Namespace {
         Ok(())
     }
 
-    /// Drops rows from every cache of that entity on this node.
-    pub(crate) fn invalidate_locally(&self, table: &str, rows: &[&str]) {
+    /// Makes every tier forget all rows and responses of every entity and service that this node has a cache of, and all
+    /// that is derived from them. It costs L2 two records for each entity, however many rows there are.
+    ///
+    /// # Errors
+    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told of all of it, as for
+    /// [`Cache::invalidate`](crate::Cache::invalidate).
+    ///
+    /// # Cancel safety
+    /// As for [`Cache::invalidate`](crate::Cache::invalidate).
+    pub async fn invalidate_all(&self) -> Result<(), Error> {
+        let entities: Vec<String> = self.caches().keys().cloned().collect();
+        let mut touched = Touched::new(self);
+        for entity in entities {
+            touched.all_of(&KeyFormat::new(self.name(), &entity, None, &[], 0)?);
+        }
+        if touched.is_empty() { Ok(()) } else { touched.mark(Mark::finished()).await.map(drop) }
+    }
+
+    /// Whether a floor stands longer than any load of a cache with those settings.
+    pub(crate) fn check_right(&self, settings: &Settings) -> Result<(), Error> {
+        let (floor_life, right_life) = (self.0.writes.settings.floor_life, settings.right_life());
+        if floor_life > right_life {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "floor_life of the namespace's writes ({floor_life:?}) is not longer than a load may take ({right_life:?}): raise \
+             it, or lower load_timeout"
+        )))
+    }
+
+    /// Makes every cache of this node forget those keys of the shared tier, but for what bears the token beside the key.
+    pub(crate) fn forget<'k>(&self, keys: impl IntoIterator<Item = (&'k str, Option<Token>)>) {
         let caches: Vec<Arc<dyn Local>> =
-            self.caches().get(table).into_iter().flatten().filter_map(Weak::upgrade).collect();
-        for cache in caches {
-            cache.invalidate(rows);
+            self.caches().values().flatten().filter_map(Weak::upgrade).collect();
+        for (key, token) in keys {
+            caches.iter().for_each(|cache| cache.forget(key, token));
         }
     }
 }
@@ -177,6 +225,7 @@ pub struct NamespaceBuilder {
     tier: Option<Arc<dyn Tier>>,
     clock: Clock,
     random: Random,
+    writes: WriteSettings,
 }
 
 impl NamespaceBuilder {
@@ -203,18 +252,27 @@ impl NamespaceBuilder {
         self
     }
 
+    /// Sets the limits and times of writes.
+    pub fn writes(mut self, settings: WriteSettings) -> Self {
+        self.writes = settings;
+        self
+    }
+
     /// Checks the settings. Asks no server, and needs no runtime.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, over 64 bytes, or has a character that would have to
-    /// be escaped in every key.
+    /// be escaped in every key; or if a limit or a time can't be.
     pub fn build(self) -> Result<Namespace, Error> {
-        let NamespaceBuilder { name, tier, clock, random } = self;
+        let NamespaceBuilder { name, tier, clock, random, writes } = self;
         check_name("namespace", &name)?;
+        writes.check()?;
+        let channel = Channel::of(&name);
+        let writes = Writes::new(tier.clone(), channel, clock.clone(), random.clone(), writes);
         Ok(Namespace(Arc::new(Shared {
-            channel: Channel::of(&name),
             name,
             tier,
+            writes,
             clock,
             random,
             caches: Mutex::default(),

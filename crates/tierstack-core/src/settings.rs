@@ -46,8 +46,6 @@ pub struct Settings {
     pub wait_for_load: Duration,
     /// How long an entry that was loaded without a right may answer from L1, from the start of its load. Default: 1 s.
     pub brief_for: Duration,
-    /// How long an invalidation keeps loads that began before it out of L2. Default: 1 minute.
-    pub floor_life: Duration,
     /// Most refreshes behind stale answers under way at once; further ones are left to the next lookup. Default: 64.
     pub refreshes_in_flight: usize,
     /// After a failed refresh, the key is not refreshed again for this long. Default: 1 s.
@@ -76,7 +74,6 @@ impl Default for Settings {
             load_timeout: Duration::from_secs(5),
             wait_for_load: Duration::from_secs(2),
             brief_for: Duration::from_secs(1),
-            floor_life: Duration::from_secs(60),
             refreshes_in_flight: 64,
             refresh_retry_after: Duration::from_secs(1),
             max_payload_bytes: 1 << 20,
@@ -85,6 +82,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// No cache takes longer keys.
+pub(crate) const MOST_KEY_BYTES: usize = 64 << 10;
 
 /// A right outlives the longest load by this much.
 const RIGHT_MARGIN: Duration = Duration::from_secs(1);
@@ -113,7 +113,6 @@ impl Settings {
             load_timeout,
             wait_for_load,
             brief_for,
-            floor_life,
             refreshes_in_flight,
             refresh_retry_after,
             max_payload_bytes,
@@ -127,7 +126,7 @@ impl Settings {
             ("reads_in_flight", *reads_in_flight, 1_000),
             ("loads_in_flight", *loads_in_flight, 10_000),
             ("loads_waiting", *loads_waiting, 1_000_000),
-            ("max_key_bytes", *max_key_bytes, 64 << 10),
+            ("max_key_bytes", *max_key_bytes, MOST_KEY_BYTES),
             ("refreshes_in_flight", *refreshes_in_flight, 100_000),
             ("max_payload_bytes", *max_payload_bytes, 512 << 20),
             ("max_fill_bytes", *max_fill_bytes, 512 << 20),
@@ -145,7 +144,6 @@ impl Settings {
             ("wait_for_load", wait_for_load),
             ("brief_for", brief_for),
             ("gather_for", gather_for),
-            ("floor_life", floor_life),
             ("refresh_retry_after", refresh_retry_after),
         ];
         for (name, time) in times {
@@ -166,12 +164,6 @@ impl Settings {
         if *max_flights < *max_batch {
             return Err(Error::invalid(format!(
                 "max_flights ({max_flights}) is less than max_batch ({max_batch}): raise it, or a single batch is refused"
-            )));
-        }
-        if *floor_life <= self.right_life() {
-            return Err(Error::invalid(format!(
-                "floor_life ({floor_life:?}) is not longer than a load may take ({:?}): raise it, or lower load_timeout",
-                self.right_life()
             )));
         }
         if compress_from_bytes.is_some() && !cfg!(feature = "lz4") {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::counters::Counters;
 use crate::freshness::{judge, satisfies};
-use crate::{Accept, Age, Answer, Clock, Entry, Keep, Key, Level, Meta, Moment};
+use crate::{Accept, Age, Answer, Clock, Entry, Keep, Key, Level, Meta, Moment, Token};
 
 type Hasher = foldhash::quality::RandomState;
 
@@ -193,10 +193,19 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
 
     /// Drops the entry at `key`, and voids reservations of it.
     pub fn invalidate(&self, key: &K) {
+        self.invalidate_unless(key, None);
+    }
+
+    /// The same, but keeps an entry that bears `token`: it is what L2 holds since the invalidation.
+    pub(crate) fn invalidate_unless(&self, key: &K, token: Option<Token>) {
         let stripe = &self.stripes[self.stripe_of(key)];
         let _publishing = stripe.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         stripe.epoch.fetch_add(1, Ordering::AcqRel);
-        self.cache.invalidate(key);
+        let kept =
+            token.is_some_and(|token| self.cache.get(key).is_some_and(|held| held.meta.token == token));
+        if !kept {
+            self.cache.invalidate(key);
+        }
     }
 
     /// Drops every entry, and voids every reservation, at once: entries of an older generation never answer, and make

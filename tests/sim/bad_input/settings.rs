@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use tests::{Film, FilmTitle};
 use tierstack_core::{
     Bound, Cache, EachLayer, ErrorKind, Freshness, L1, ManualClock, Namespace, Query, Schema, Settings,
+    WriteSettings,
 };
 
 use crate::shop::{Shop, rated_pg};
@@ -73,9 +74,6 @@ const WRONG_SETTINGS: &[Wrong<Settings>] = &[
     (|s| s.wait_for_load = DAY, &["wait_for_load", "set it"]),
     (|s| s.brief_for = ZERO, &["brief_for is 0ns", "set it"]),
     (|s| s.brief_for = DAY, &["brief_for", "set it"]),
-    (|s| s.floor_life = ZERO, &["floor_life is 0ns", "set it"]),
-    (|s| s.floor_life = DAY, &["floor_life", "set it"]),
-    (|s| s.floor_life = Duration::from_secs(6), &["floor_life (6s)", "raise it", "load_timeout"]),
     (|s| s.refresh_retry_after = ZERO, &["refresh_retry_after is 0ns", "set it"]),
     (|s| s.refresh_retry_after = DAY, &["refresh_retry_after", "set it"]),
 ];
@@ -103,6 +101,43 @@ fn every_wrong_setting_is_told_by_name() {
         any.compress_from_bytes = size;
         build(any.clone(), Freshness::default(), L1::capacity(1)).unwrap();
     }
+}
+
+const WRONG_WRITES: &[Wrong<WriteSettings>] = &[
+    (|s| s.floor_life = ZERO, &["floor_life is 0ns", "set it"]),
+    (|s| s.floor_life = DAY, &["floor_life", "set it"]),
+    (|s| s.l2_timeout = ZERO, &["l2_timeout is 0ns", "set it"]),
+    (|s| s.l2_timeout = DAY, &["l2_timeout", "set it"]),
+    (|s| s.max_batch = 0, &["max_batch is 0", "set it"]),
+    (|s| s.max_batch = usize::MAX, &["max_batch", "set it"]),
+    (|s| s.max_rows = 0, &["max_rows is 0", "set it"]),
+    (|s| s.max_rows = usize::MAX, &["max_rows", "set it"]),
+];
+
+/// Every field of the writes' settings has a value that is refused, on either side; and a floor that a load may outlive is
+/// refused by each cache.
+#[test]
+fn every_wrong_setting_of_writes_is_told_by_name() {
+    for (spoil, words) in WRONG_WRITES {
+        let mut settings = WriteSettings::default();
+        spoil(&mut settings);
+        let error = Namespace::builder("shop").writes(settings).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        says(error, words);
+    }
+    for field in fields(&WriteSettings::default()) {
+        let refused = WRONG_WRITES.iter().filter(|(_, words)| words[0].starts_with(&*field)).count();
+        assert!(refused >= 2, "{field} is refused in {refused} cases");
+    }
+    let mut settings = WriteSettings::default();
+    settings.floor_life = Duration::from_secs(6);
+    let node = Namespace::builder("shop").writes(settings).build().unwrap();
+    let shop = Shop::new(0);
+    let error = node.cache().origin(shop.repository.films()).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    says(error, &["floor_life", "(6s)", "raise it", "load_timeout"]);
+    let layer = node.cache_layer::<String, String>("titles").build().unwrap_err();
+    says(layer, &["floor_life", "(6s)", "raise it", "load_timeout"]);
 }
 
 const WRONG_FRESHNESS: &[Wrong<Freshness>] = &[

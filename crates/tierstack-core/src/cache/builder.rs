@@ -78,6 +78,7 @@ impl<E: Entity> CacheBuilder<E> {
         schema.check::<E::Pk>()?;
         freshness.check()?;
         settings.check()?;
+        namespace.check_right(&settings)?;
         let origin = origin.ok_or_else(|| {
             Error::invalid(format!("cache of {:?}: it has no origin, set one", schema.table))
         })?;
@@ -114,6 +115,7 @@ impl<E: Entity> CacheBuilder<E> {
             format,
             rows_format,
             depends_on,
+            all_rows,
             clock,
             counters,
             objects,

@@ -1,11 +1,11 @@
-//! An invalidation's way: the shared tier, then this node, then the acknowledgement.
+//! Invalidations of an entity, and what one does to a cache of this node.
 
 use std::borrow::Cow;
 
 use super::{Cache, Parts};
-use crate::counters::{Counters, Event};
+use crate::counters::Event;
 use crate::namespace::Local;
-use crate::{Entity, Error, ErrorKind, IntoKey, Invalidate, Namespace, Settings, WireKey};
+use crate::{Entity, Error, IntoKey, Mark, Token, Touched};
 
 impl<E: Entity> Cache<E> {
     /// Makes every tier forget those rows, and everything derived from rows of the entity (lists, secondary keys,
@@ -15,8 +15,8 @@ impl<E: Entity> Cache<E> {
     /// nodes' L1 follow within their own life.
     ///
     /// # Errors
-    /// [`Undelivered`](ErrorKind::Undelivered) if the shared tier could not be told: L1 of this node has forgotten the
-    /// rows, and any node may answer them from L2 until their lives end. Repeat it. [`Invalid`](ErrorKind::Invalid) for a
+    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: L1 of this node has forgotten the
+    /// rows, and any node may answer them from L2 until their lives end. Repeat it. [`Invalid`](crate::ErrorKind::Invalid) for a
     /// key over the limit, whose row no tier holds; the others are invalidated, and so are lists.
     ///
     /// # Cancel safety
@@ -28,77 +28,45 @@ impl<E: Entity> Cache<E> {
     where
         I: IntoIterator<Item: IntoKey<E::Pk>>,
     {
-        let pks: Vec<E::Pk> = pks.into_iter().map(IntoKey::into_key).collect();
         let parts = &*self.0;
         let mut refused = None;
-        let mut wires = Vec::with_capacity(pks.len() + 1);
-        for wire in parts.rows_format.wire(&pks) {
-            match wire {
-                Ok(wire) => wires.push(wire),
-                Err(error) => refused = Some(error),
-            }
+        let admitted =
+            pks.into_iter().map(IntoKey::into_key).filter(|pk: &E::Pk| match parts.rows_format.admit(pk) {
+                Ok(()) => true,
+                Err(error) => {
+                    refused = Some(error);
+                    false
+                }
+            });
+        let mut touched = Touched::new(&parts.namespace);
+        let rows = touched.rows::<E>(admitted).map(drop);
+        if refused.is_some() {
+            touched.derived_of(&parts.rows_format);
         }
-        if pks.is_empty() {
-            return Ok(());
+        if touched.is_empty() {
+            return rows;
         }
-        parts.counters.add(Event::Invalidation, wires.len());
-        let with = Some(&parts.depends_on);
-        let delivered = tell_tier(&parts.namespace, &parts.settings, &parts.counters, &wires, with).await;
-        // After the tier: what is read there from now on is not older than the write.
-        let rows: Vec<&str> = wires.iter().map(WireKey::as_str).collect();
-        parts.namespace.invalidate_locally(&parts.schema.entity(), &rows);
-        delivered.and(refused.map_or(Ok(()), Err))
+        parts.counters.add(Event::Invalidation, touched.rows_len());
+        let delivered = touched.mark(Mark::finished()).await;
+        delivered.and(rows).and(refused.map_or(Ok(()), Err))
     }
-}
 
-/// Tells the shared tier of `namespace`, if it has one, to forget the keys, a part of them at a time; `with` goes with every
-/// part.
-pub(crate) async fn tell_tier(
-    namespace: &Namespace,
-    settings: &Settings,
-    counters: &Counters,
-    keys: &[WireKey],
-    with: Option<&WireKey>,
-) -> Result<(), Error> {
-    let shared = namespace.shared();
-    let Some(tier) = &shared.tier else { return Ok(()) };
-    let mut failure = None;
-    let mut undelivered = 0;
-    // `with` alone is told of, if every key was over the limit.
-    let parts = keys.chunks(settings.max_batch).chain(keys.is_empty().then_some(keys));
-    for part in parts {
-        let asks: Vec<Invalidate> = part
-            .iter()
-            .chain(with)
-            .map(|key| Invalidate::finished(key.clone(), shared.random.token(), settings.floor_life))
-            .collect();
-        counters.add(Event::L2Request, 1);
-        let until = shared.clock.coarse().plus(settings.l2_timeout);
-        let failed = match shared.clock.before(until, tier.invalidate(&shared.channel, &asks)).await {
-            Some(reply) if reply.each.len() == asks.len() => {
-                let mut errors = reply.each.into_iter().filter_map(Result::err);
-                errors.next().map(|first| (1 + errors.count(), first))
-            }
-            _ => Some((
-                asks.len(),
-                Error::new(ErrorKind::Unavailable, "L2 did not answer in time: see l2_timeout"),
-            )),
-        };
-        if let Some((count, error)) = failed {
-            counters.add(Event::L2Failure, count);
-            undelivered += count;
-            failure.get_or_insert(error);
-        }
-    }
-    match failure {
-        None => Ok(()),
-        Some(cause) => Err(Error::with_source(
-            ErrorKind::Undelivered,
-            format!(
-                "{undelivered} invalidations did not reach L2: old entries may be answered from there, repeat it"
-            ),
-            cause,
-        )),
+    /// Makes every tier forget every row of the entity, and everything derived from them: for a write of which it can't be
+    /// told which rows it concerns. It costs L2 two records, however many rows there are.
+    ///
+    /// When it returns, what is true after [`invalidate`](Self::invalidate) is true of all rows.
+    ///
+    /// # Errors
+    /// [`Undelivered`](crate::ErrorKind::Undelivered), as for `invalidate`.
+    ///
+    /// # Cancel safety
+    /// As for `invalidate`.
+    pub async fn invalidate_all(&self) -> Result<(), Error> {
+        let parts = &*self.0;
+        let mut touched = Touched::new(&parts.namespace);
+        touched.all_of(&parts.rows_format);
+        parts.counters.add(Event::Invalidation, 1);
+        touched.mark(Mark::finished()).await.map(drop)
     }
 }
 
@@ -107,17 +75,22 @@ impl<E: Entity> Local for Parts<E> {
         self.schema.projection.as_deref()
     }
 
-    fn invalidate(&self, rows: &[&str]) {
-        if let Some(index) = &self.index {
+    fn forget(&self, key: &str, token: Option<Token>) {
+        if !self.rows_format.is_of(key) {
+            return;
+        }
+        let (all, derived) = (key == self.all_rows.as_str(), key == self.depends_on.as_str());
+        let is_projection = self.schema.projection.is_some();
+        if let Some(index) = self.index.as_ref().filter(|_| all || derived) {
             index.flights.forget_all();
         }
-        if self.schema.projection.is_some() {
-            return self.objects.flights.forget_all();
-        }
-        for row in rows {
-            if let Some(pk) = self.rows_format.read::<E::Pk>(row) {
-                self.objects.flights.forget(&pk);
-            }
+        if all || (derived && is_projection) {
+            self.objects.flights.forget_all();
+        } else if !is_projection
+            && !derived
+            && let Some(pk) = self.rows_format.read::<E::Pk>(key)
+        {
+            self.objects.flights.forget(&pk, token);
         }
     }
 

@@ -48,6 +48,8 @@ struct Parts<E: Entity> {
     /// The format of whole rows, and the record that everything derived rests on.
     rows_format: KeyFormat,
     depends_on: WireKey,
+    /// The record that all whole rows rest on.
+    all_rows: WireKey,
     clock: Clock,
     counters: Arc<Counters>,
     objects: Half<E::Pk, E>,

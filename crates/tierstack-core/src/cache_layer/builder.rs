@@ -90,6 +90,7 @@ where
         freshness.absent_for = freshness.fresh_for;
         freshness.check()?;
         settings.check()?;
+        namespace.check_right(&settings)?;
         let format = KeyFormat::new(namespace.name(), &name, None, &[], settings.max_key_bytes)?;
         let depends_on = format.special("all");
         let counters = Arc::new(Counters::default());

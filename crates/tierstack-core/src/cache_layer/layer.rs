@@ -12,11 +12,11 @@ use tower_service::Service;
 use super::key::RequestKey;
 use super::loader::{KeepIf, RequestLoader};
 use super::service::CacheService;
-use crate::cache::invalidation::tell_tier;
 use crate::cache::stack_parts::StackParts;
 use crate::counters::{Counters, Event};
 use crate::namespace::Local;
-use crate::{BoxError, CacheKey, Error, KeyFormat, Namespace, Settings, Stats, WireKey};
+use crate::writes::deliver;
+use crate::{BoxError, CacheKey, Error, KeyFormat, Mark, Namespace, Settings, Stats, Token, WireKey};
 
 /// Caches the responses of a service. Built by [`Namespace::cache_layer`]; cloning it counts one reference up.
 ///
@@ -42,9 +42,9 @@ impl<Req: CacheKey, Res> Parts<Req, Res> {
         RequestKey::of(request, self.settings.max_key_bytes)
     }
 
-    async fn tell_tier(&self, keys: &[WireKey]) -> Result<(), Error> {
+    async fn deliver(&self, keys: &[WireKey], forget: impl Fn() + Send) -> Result<(), Error> {
         self.counters.add(Event::Invalidation, keys.len());
-        tell_tier(&self.namespace, &self.settings, &self.counters, keys, None).await
+        deliver(&self.namespace, keys, &Mark::finished(), forget).await.map(drop)
     }
 }
 
@@ -83,9 +83,8 @@ where
             }
         }
         let wires: Vec<WireKey> = parts.format.wire(&keys).into_iter().collect::<Result<_, _>>()?;
-        let delivered = if wires.is_empty() { Ok(()) } else { parts.tell_tier(&wires).await };
-        // After the tier: what is read there from now on is not older than the write.
-        keys.iter().for_each(|key| parts.stack.flights.forget(key));
+        let forget = || keys.iter().for_each(|key| parts.stack.flights.forget(key, None));
+        let delivered = if wires.is_empty() { Ok(()) } else { parts.deliver(&wires, forget).await };
         delivered.and(refused.map_or(Ok(()), Err))
     }
 
@@ -101,9 +100,8 @@ where
     /// If it is dropped, it may or may not have taken effect: repeat it.
     pub async fn invalidate_all(&self) -> Result<(), Error> {
         let parts = &*self.0;
-        let delivered = parts.tell_tier(std::slice::from_ref(&parts.depends_on)).await;
-        parts.namespace.invalidate_locally(&parts.name, &[]);
-        delivered
+        let forget = || parts.stack.flights.forget_all();
+        parts.deliver(std::slice::from_ref(&parts.depends_on), forget).await
     }
 
     /// What was counted since the layer was built, for all its services together; a request is a key.
@@ -157,9 +155,11 @@ where
         None
     }
 
-    /// It has no rows, and all that it holds is derived.
-    fn invalidate(&self, _: &[&str]) {
-        self.stack.flights.forget_all();
+    /// A request can't be had from its key's text: another node's invalidation of one forgets them all.
+    fn forget(&self, key: &str, _: Option<Token>) {
+        if self.format.is_of(key) {
+            self.stack.flights.forget_all();
+        }
     }
 
     fn pk_columns(&self) -> Option<&[Cow<'static, str>]> {

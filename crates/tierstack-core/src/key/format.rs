@@ -8,7 +8,7 @@ use super::{Key, KeyWriter, RowKey};
 use crate::Error;
 
 /// A key's text, and the fingerprint of the text before any shortening.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WireKey {
     text: Bytes,
     fingerprint: u64,
@@ -137,6 +137,16 @@ impl KeyFormat {
     #[must_use]
     pub fn special(&self, name: &'static str) -> WireKey {
         WireKey::of(Bytes::from(format!("{}!{name}", self.prefix)))
+    }
+
+    /// What every key of this entity, or of this projection of it, begins with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether a key with that text is of this entity, or of this projection of it.
+    pub(crate) fn is_of(&self, text: &str) -> bool {
+        text.starts_with(&*self.prefix)
     }
 
     /// The row key with that text; `None` if it is of another entity, or no row's.

@@ -15,7 +15,7 @@ use crate::rounds::{Begin, Limits};
 use crate::store::Store;
 use crate::sync;
 use crate::tier::BoxFuture;
-use crate::{Error, Key};
+use crate::{Error, Key, Token};
 
 /// The flights of one stack.
 pub struct Flights<K, V> {
@@ -72,11 +72,11 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
         self.table.detach_all();
     }
 
-    /// Forgets a key on this node: nobody joins what is looking it up, then L1 drops it.
-    pub(crate) fn forget(&self, key: &K) {
+    /// Forgets a key on this node: nobody joins what is looking it up, then L1 drops it, unless it bears `token`.
+    pub(crate) fn forget(&self, key: &K, token: Option<Token>) {
         self.detach(key);
         if let Some(store) = &self.store {
-            store.invalidate(key);
+            store.invalidate_unless(key, token);
         }
     }
 

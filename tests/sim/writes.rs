@@ -1,0 +1,3 @@
+//! Writes: what they touch, and what every tier and node makes of it.
+
+mod touched;
