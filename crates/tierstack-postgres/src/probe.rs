@@ -105,7 +105,7 @@ impl Probe {
 
 impl Seen {
     /// Of rows that are answered and kept nowhere.
-    fn private() -> Self {
+    pub(crate) fn private() -> Self {
         Seen { stamp: None, shared: false }
     }
 }

@@ -17,14 +17,6 @@ macro_rules! history {
 }
 pub(crate) use history;
 
-/// When the transaction began, in microseconds.
-macro_rules! began {
-    () => {
-        "(1000000 * pg_catalog.date_part('epoch', pg_catalog.now()))::pg_catalog.int8"
-    };
-}
-pub(crate) use began;
-
 /// When the transaction began, and the snapshot of this statement.
 pub(crate) const SNAPSHOT: &str = concat!(
     "SELECT pg_catalog.now(), pg_catalog.pg_current_snapshot()::pg_catalog.text, ",

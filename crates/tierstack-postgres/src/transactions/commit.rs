@@ -7,15 +7,14 @@ use tokio_postgres::Row;
 use super::keeper::{Ended, Keeper};
 use super::outcome::{CommitError, Written, is_rolled_back};
 use super::settings::{Mode, WithoutL2};
-use super::transaction::{DONE_TO, Transaction};
-use crate::error::failed;
-use crate::snapshot::{History, began, history};
+use super::transaction::Transaction;
+use crate::error::not_done;
+use crate::snapshot::{History, history};
 
-/// Which transaction this is, and its id, if it has one.
+/// Whether this is the transaction that was begun, and its id, if it has one.
 const XID: &str = concat!(
-    "SELECT ",
-    began!(),
-    ", pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, ",
+    "SELECT pg_catalog.current_setting('tierstack.transaction', true) IS NOT DISTINCT FROM 'open', ",
+    "pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, ",
     history!(),
     " FROM pg_catalog.pg_control_system()"
 );
@@ -42,18 +41,20 @@ impl Transaction<'_> {
         let counts = &self.shared.counts;
         match &done {
             Ok(_) => counts.committed.add_one(),
-            Err(error) if matches!(error.outcome(), super::Outcome::RolledBack) => counts.rolled_back.add_one(),
+            Err(error) if matches!(error.outcome(), super::Outcome::RolledBack) => {
+                counts.rolled_back.add_one()
+            }
             Err(_) => {}
         }
         done
     }
 
     async fn commit_open(&mut self) -> Result<Written, CommitError> {
-        let rolled_back = |error| CommitError::rolled_back(failed(error, DONE_TO, "committed"));
+        let rolled_back = |error| CommitError::rolled_back(not_done(error, "committed"));
         // In a transaction that has failed, this does, too. Without it, COMMIT would roll back and call it done.
         let row = self.client.query_typed_one(XID, &[]).await.map_err(rolled_back)?;
-        let (began, xid) = identity(&row).map_err(rolled_back)?;
-        if began != self.began {
+        let (is_ours, xid) = identity(&row).map_err(rolled_back)?;
+        if !is_ours {
             return Err(self.ended_before().await);
         }
         let Some(xid) = xid? else {
@@ -75,7 +76,9 @@ impl Transaction<'_> {
         for _ in 0..MOST_MARKS {
             match self.touched.mark(Mark::begun().xids([xid])).await {
                 // Under the older one of two marks, the floors could end before COMMIT has.
-                Ok(marked) if namespace.now().since(marked.sent) < marked.life / 2 => return Ok(Some(marked)),
+                Ok(marked) if namespace.now().since(marked.sent) < marked.life / 2 => {
+                    return Ok(Some(marked));
+                }
                 Ok(_) => {}
                 Err(error) => {
                     failure = Some(error);
@@ -117,13 +120,14 @@ impl Transaction<'_> {
             (Ended::Committed, _) => {
                 let Some(told) = told else { return Ok(None) };
                 // A task that panicked, or whose runtime has ended, has told nobody.
-                let lost = || Error::new(ErrorKind::Undelivered, "the task that tells L2 of the commit was lost");
+                let lost =
+                    || Error::new(ErrorKind::Undelivered, "the task that tells L2 of the commit was lost");
                 Ok(told.await.unwrap_or_else(|_| Err(lost())).err())
             }
             (_, Some(error)) if ended == Ended::Aborted => {
-                Err(CommitError::rolled_back(failed(error, DONE_TO, "committed")))
+                Err(CommitError::rolled_back(not_done(error, "committed")))
             }
-            (_, Some(error)) => Err(CommitError::unknown(xid, failed(error, DONE_TO, "committed"))),
+            (_, Some(error)) => Err(CommitError::unknown(xid, not_done(error, "committed"))),
             (_, None) => {
                 let text = "COMMIT was not answered in time: see commit_timeout";
                 Err(CommitError::unknown(xid, Error::new(ErrorKind::Timeout, text)))
@@ -138,7 +142,8 @@ impl Transaction<'_> {
         marked: Option<Marked>,
     ) -> Result<(oneshot::Sender<Ended>, tokio::task::JoinHandle<Result<(), Error>>), CommitError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
-            let text = "the transaction was rolled back: commit inside a tokio runtime, which tells L2 of its end";
+            let text =
+                "the transaction was rolled back: commit inside a tokio runtime, which tells L2 of its end";
             CommitError::rolled_back(Error::with_source(ErrorKind::Invalid, text, error))
         })?;
         let (tell, ended) = oneshot::channel();
@@ -162,10 +167,9 @@ impl Transaction<'_> {
     }
 }
 
-/// When the transaction began, and its id.
-#[expect(clippy::type_complexity, reason = "a failure of Postgres, and one of ours")]
-fn identity(row: &Row) -> Result<(i64, Result<Option<Xid>, CommitError>), tokio_postgres::Error> {
-    let (began, id): (i64, Option<&str>) = (row.try_get(0)?, row.try_get(1)?);
+/// Whether it is the transaction that was begun, and its id.
+fn identity(row: &Row) -> Result<(bool, Result<Option<Xid>, CommitError>), tokio_postgres::Error> {
+    let (is_ours, id): (bool, Option<&str>) = (row.try_get(0)?, row.try_get(1)?);
     let xid = match (id.and_then(|id| id.parse().ok()), History::read(row, 2)?) {
         (Some(id), Some(history)) => Ok(Some(history.xid(id))),
         (None, _) if id.is_none() => Ok(None),
@@ -175,5 +179,5 @@ fn identity(row: &Row) -> Result<(i64, Result<Option<Xid>, CommitError>), tokio_
             Err(CommitError::rolled_back(Error::new(ErrorKind::Origin, text)))
         }
     };
-    Ok((began, xid))
+    Ok((is_ours, xid))
 }

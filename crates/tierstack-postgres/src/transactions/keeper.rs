@@ -99,7 +99,8 @@ impl Keeper {
             // began.
             let is_last = shared.is_closing() || clock.coarse() >= until;
             if let Some(pool) = &shared.pool
-                && let Some(Some(end)) = clock.before(clock.coarse().plus(STATUS_TIMEOUT), self.status(pool)).await
+                && let Some(Some(end)) =
+                    clock.before(clock.coarse().plus(STATUS_TIMEOUT), self.status(pool)).await
             {
                 shared.counts.resolved.add_one();
                 return end;

@@ -47,7 +47,10 @@ impl CommitError {
             "the answer to COMMIT of transaction {} was lost, it may have committed: look before it is made again",
             xid.id
         );
-        CommitError { outcome: Outcome::Unknown(xid), error: Error::with_source(ErrorKind::Origin, text, cause) }
+        CommitError {
+            outcome: Outcome::Unknown(xid),
+            error: Error::with_source(ErrorKind::Origin, text, cause),
+        }
     }
 
     pub(super) fn ended_before() -> Self {

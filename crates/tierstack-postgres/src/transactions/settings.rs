@@ -65,7 +65,8 @@ impl Default for TransactionSettings {
 
 impl TransactionSettings {
     pub(super) fn check(&self) -> Result<(), Error> {
-        let TransactionSettings { mode: _, without_l2: _, commit_timeout, resolve_for, max_unresolved } = self;
+        let TransactionSettings { mode: _, without_l2: _, commit_timeout, resolve_for, max_unresolved } =
+            self;
         let day = Duration::from_secs(86_400);
         for (name, time) in [("commit_timeout", commit_timeout), ("resolve_for", resolve_for)] {
             if *time < Duration::from_millis(1) || *time > day {

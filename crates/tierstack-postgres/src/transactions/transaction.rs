@@ -1,5 +1,6 @@
 //! A transaction, and what it touches.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
@@ -7,11 +8,13 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tierstack_core::{Entity, Error, IntoKey, Touched};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 
 use super::shared::Shared;
-use crate::error::failed;
-use crate::snapshot::began;
+use crate::error::not_done;
+
+/// A table, and the schema it is in.
+pub(super) type Table = (Option<Cow<'static, str>>, Cow<'static, str>);
 
 /// A transaction of Postgres, and what it touches in the caches of a namespace.
 ///
@@ -26,30 +29,22 @@ pub struct Transaction<'a> {
     pub(super) shared: Arc<Shared>,
     pub(super) touched: Touched,
     /// Entities of which anything is touched.
-    pub(super) entities: HashSet<String, foldhash::quality::RandomState>,
-    /// When it began, in Postgres's microseconds.
-    pub(super) began: i64,
+    pub(super) entities: HashSet<Table, foldhash::quality::RandomState>,
     /// Whether nothing has ended it yet.
     pub(super) open: bool,
 }
 
-/// One message. Postgres gives every statement of a transaction the same `now()`, so it tells two transactions apart.
-const BEGIN: &str = concat!("BEGIN; SELECT ", began!());
+/// One message. The setting is there until the transaction ends, however it does, so it tells this one from any other. It is
+/// no query: the isolation level may still be set.
+const BEGIN: &str = "BEGIN; SET LOCAL tierstack.transaction = 'open'";
 
 impl<'a> Transaction<'a> {
     pub(super) async fn begin(shared: Arc<Shared>, client: &'a mut Client) -> Result<Transaction<'a>, Error> {
         let touched = Touched::new(&shared.namespace);
         let entities = HashSet::default();
         // Open before it is sent: if this future is dropped, it may have begun.
-        let mut begun = Transaction { client, shared, touched, entities, began: 0, open: true };
-        let replies = begun.client.simple_query(BEGIN).await.map_err(|error| failed(error, DONE_TO, "begun"))?;
-        begun.began = replies
-            .iter()
-            .find_map(|reply| match reply {
-                SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-                _ => None,
-            })
-            .unwrap_or_default();
+        let begun = Transaction { client, shared, touched, entities, open: true };
+        begun.client.batch_execute(BEGIN).await.map_err(|error| not_done(error, "begun"))?;
         Ok(begun)
     }
 
@@ -62,7 +57,7 @@ impl<'a> Transaction<'a> {
     pub fn touch<E: Entity>(&mut self, pks: impl IntoIterator<Item: IntoKey<E::Pk>>) -> Result<(), Error> {
         let touched = self.touched.rows::<E>(pks).map(drop);
         if !self.touched.is_empty() {
-            self.entities.insert(E::schema().entity().into_owned());
+            self.entities.insert(Self::entity::<E>());
         }
         touched
     }
@@ -73,7 +68,7 @@ impl<'a> Transaction<'a> {
     /// [`Invalid`](tierstack_core::ErrorKind::Invalid) if a name of the entity's schema is empty.
     pub fn touch_all<E: Entity>(&mut self) -> Result<(), Error> {
         self.touched.entity::<E>()?;
-        self.entities.insert(E::schema().entity().into_owned());
+        self.entities.insert(Self::entity::<E>());
         Ok(())
     }
 
@@ -81,6 +76,11 @@ impl<'a> Transaction<'a> {
     #[must_use]
     pub fn touches<E: Entity>(&self, pk: &E::Pk) -> bool {
         self.touched.touches::<E>(pk)
+    }
+
+    pub(super) fn entity<E: Entity>() -> Table {
+        let schema = E::schema();
+        (schema.in_schema, schema.table)
     }
 
     /// Rolls back. No tier is told of anything.
@@ -93,12 +93,9 @@ impl<'a> Transaction<'a> {
     pub async fn rollback(mut self) -> Result<(), Error> {
         self.open = false;
         let done = self.client.batch_execute("ROLLBACK").await;
-        done.map_err(|error| failed(error, DONE_TO, "rolled back"))
+        done.map_err(|error| not_done(error, "rolled back"))
     }
 }
-
-/// What errors are about.
-pub(super) const DONE_TO: &str = "the transaction";
 
 impl Deref for Transaction<'_> {
     type Target = Client;
