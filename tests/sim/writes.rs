@@ -1,3 +1,4 @@
 //! Writes: what they touch, and what every tier and node makes of it.
 
 mod touched;
+mod undelivered;

@@ -25,7 +25,8 @@ pub enum ErrorKind {
     Overloaded,
     /// A shared tier can't be reached. Reads go round it; only writes report it.
     Unavailable,
-    /// An invalidation did not reach L2: other nodes may answer the old value until its life ends. Repeat it.
+    /// An invalidation did not reach L2: other nodes may answer the old value until it does, or its life ends. It is kept and
+    /// sent again; tell whoever must know.
     Undelivered,
 }
 

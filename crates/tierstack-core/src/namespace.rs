@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
-use crate::writes::{Touched, WriteSettings, WriteStats, Writes};
+use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
     CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark, Moment, Random, Settings,
     Tier, Token,
@@ -24,8 +24,9 @@ pub struct Namespace(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
+    /// As lookups see it.
     pub(crate) tier: Option<Arc<dyn Tier>>,
-    pub(crate) writes: Writes,
+    pub(crate) writes: Arc<Writes>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
@@ -102,16 +103,18 @@ impl Namespace {
         &self.0.clock
     }
 
-    /// Ends the work behind answers: no refresh begins from now on, and those under way are waited for. Lookups go on to
-    /// be answered.
+    /// Ends the work behind answers: no refresh begins from now on, and those under way are waited for. Then what did not
+    /// reach L2 of invalidations is delivered, as far as that succeeds within
+    /// [`drain_for`](crate::WriteSettings::drain_for): it says of how many keys it did not. Lookups go on to be answered.
     ///
     /// # Cancel safety
     /// Nothing is lost if it is dropped; it can be called again.
-    pub async fn shutdown(&self) {
+    pub async fn shutdown(&self) -> usize {
         let drains: Vec<Arc<dyn Drain>> = self.drains().iter().filter_map(Weak::upgrade).collect();
         for drain in drains {
             drain.drain().await;
         }
+        self.0.writes.drain().await
     }
 
     fn drains(&self) -> MutexGuard<'_, Vec<Weak<dyn Drain>>> {
@@ -274,10 +277,10 @@ impl NamespaceBuilder {
         check_name("namespace", &name)?;
         writes.check()?;
         let channel = Channel::of(&name);
-        let writes = Writes::new(tier.clone(), channel, clock.clone(), random.clone(), writes);
+        let writes = Writes::new(tier, channel, clock.clone(), random.clone(), writes);
         Ok(Namespace(Arc::new(Shared {
             name,
-            tier,
+            tier: View::of(&writes),
             writes,
             clock,
             random,

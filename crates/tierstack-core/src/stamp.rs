@@ -97,7 +97,7 @@ pub struct Marks {
 
 /// More xids than this on one floor fold into their maximum.
 pub(crate) const MOST_XIDS: usize = 8;
-/// More holds than this on one floor fold into the one that ends last.
+/// More holds than this on one floor fold into the one that ends last, which nobody can then drop.
 pub(crate) const MOST_HOLDS: usize = 64;
 
 impl Marks {
@@ -128,20 +128,25 @@ impl Marks {
         }
     }
 
-    /// Adds a hold, or prolongs the one with its id.
+    /// Adds a hold, or prolongs the one with its id. Above a limit it is folded with others into one that is nobody's: that
+    /// stands until the last of them would have ended, whoever drops his.
     pub fn add_hold(&mut self, hold: Hold) {
         if let Some(there) = self.holds.iter_mut().find(|there| there.id == hold.id) {
             there.until_ms = there.until_ms.max(hold.until_ms);
         } else if self.holds.len() < MOST_HOLDS {
             self.holds.push(hold);
-        } else if let Some(last) = self.holds.iter_mut().max_by_key(|hold| hold.until_ms) {
-            last.until_ms = last.until_ms.max(hold.until_ms);
+        } else {
+            let folded = self.holds.iter().position(|there| there.id.is_none());
+            let last = folded.or_else(|| (0..self.holds.len()).max_by_key(|at| self.holds[*at].until_ms));
+            if let Some(last) = last.and_then(|at| self.holds.get_mut(at)) {
+                *last = Hold { id: Token::NONE, until_ms: last.until_ms.max(hold.until_ms) };
+            }
         }
     }
 
-    /// Drops the hold with that id, and those that have ended by `now_ms`.
+    /// Drops the hold with that id, if it is somebody's, and those that have ended by `now_ms`.
     pub fn drop_hold(&mut self, id: Token, now_ms: u64) {
-        self.holds.retain(|hold| hold.id != id && hold.until_ms > now_ms);
+        self.holds.retain(|hold| (hold.id != id || id.is_none()) && hold.until_ms > now_ms);
     }
 
     /// Whether that xid is marked, itself or by a fold that covers it.
@@ -185,7 +190,7 @@ impl Marks {
     /// a write, which is the id of its hold, may only if no other write has held the floor since it was made.
     #[must_use]
     pub fn open_to(&self, right: Token, stamp: Option<&Stamp>, now_ms: u64) -> bool {
-        let holds = if self.holds.iter().any(|hold| hold.id == right) {
+        let holds = if !right.is_none() && self.holds.iter().any(|hold| hold.id == right) {
             self.holds.len() > 1
         } else {
             self.is_held(now_ms)
@@ -317,6 +322,23 @@ mod tests {
         assert!(!marks.seen_by(None, 99) && marks.seen_by(None, 100));
         marks.drop_hold(id, 0);
         assert!(marks.is_empty() && marks.seen_by(None, 0));
+    }
+
+    #[test]
+    fn many_holds_fold_into_one_that_nobody_drops() {
+        let id = |id: usize| Token::from_bytes((id as u128).to_be_bytes());
+        let mut marks = Marks::none();
+        for hold in 1..=MOST_HOLDS + 2 {
+            marks.add_hold(Hold { id: id(hold), until_ms: 100 + hold as u64 });
+        }
+        let last = 100 + (MOST_HOLDS + 2) as u64;
+        for hold in 0..=MOST_HOLDS + 2 {
+            marks.drop_hold(id(hold), 0);
+        }
+        assert!(marks.is_held(last - 1), "two were folded, and their writers don't open it");
+        assert!(!marks.is_held(last) && !marks.open_to(Token::NONE, None, last - 1));
+        marks.drop_hold(id(1), last);
+        assert!(marks.is_empty(), "it ends by itself");
     }
 
     #[test]

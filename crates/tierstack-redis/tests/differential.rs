@@ -56,6 +56,7 @@ struct Ask {
     xids: Vec<Xid>,
     holds: Vec<(Token, Duration)>,
     drops: Vec<Token>,
+    claim: Option<Token>,
 }
 
 fn key() -> impl Strategy<Value = usize> {
@@ -172,8 +173,17 @@ fn ask() -> impl Strategy<Value = Ask> {
         12 => vec((token(), life.clone()), 0..2),
         1 => vec((any::<u8>().prop_map(|id| Token::from_bytes([id; 16])), life), 60..70),
     ];
-    (key(), token(), any::<bool>(), xids, few_or_many, vec(token(), 0..2)).prop_map(
-        |(key, token, finished, xids, holds, drops)| Ask { key, token, finished, xids, holds, drops },
+    let claim = prop::option::of((1u8..5).prop_map(|byte| Token::from_bytes([byte; 16])));
+    (key(), token(), any::<bool>(), xids, few_or_many, vec(token(), 0..2), claim).prop_map(
+        |(key, token, finished, xids, holds, drops, claim)| Ask {
+            key,
+            token,
+            finished,
+            xids,
+            holds,
+            drops,
+            claim,
+        },
     )
 }
 
@@ -267,13 +277,13 @@ async fn take(tier: &dyn Tier, keys: &[WireKey], step: &Step) -> Vec<String> {
         Step::Invalidate(asks) => {
             let asks: Vec<_> = asks
                 .iter()
-                .map(|Ask { key, token, finished, xids, holds, drops }| Invalidate {
+                .map(|Ask { key, token, finished, xids, holds, drops, claim }| Invalidate {
                     key: keys[*key].clone(),
                     xids: xids.clone(),
                     holds: holds.clone(),
                     drop_holds: drops.clone(),
                     token: *token,
-                    claim: None,
+                    claim: claim.map(|right| (right, HOUR)),
                     finished: *finished,
                     life: HOUR,
                 })

@@ -112,6 +112,15 @@ const WRONG_WRITES: &[Wrong<WriteSettings>] = &[
     (|s| s.max_batch = usize::MAX, &["max_batch", "set it"]),
     (|s| s.max_rows = 0, &["max_rows is 0", "set it"]),
     (|s| s.max_rows = usize::MAX, &["max_rows", "set it"]),
+    (|s| s.max_undelivered = 0, &["max_undelivered is 0", "set it"]),
+    (|s| s.max_undelivered = usize::MAX, &["max_undelivered", "set it"]),
+    (|s| s.retry_first = ZERO, &["retry_first is 0ns", "set it"]),
+    (|s| s.retry_first = DAY, &["retry_first", "set it"]),
+    (|s| s.retry_first = Duration::from_secs(11), &["retry_first (11s)", "retry_most", "lower it"]),
+    (|s| s.retry_most = ZERO, &["retry_most is 0ns", "set it"]),
+    (|s| s.retry_most = DAY, &["retry_most", "set it"]),
+    (|s| s.drain_for = ZERO, &["drain_for is 0ns", "set it"]),
+    (|s| s.drain_for = DAY, &["drain_for", "set it"]),
 ];
 
 /// Every field of the writes' settings has a value that is refused, on either side; and a floor that a load may outlive is

@@ -15,12 +15,13 @@ impl<E: Entity> Cache<E> {
     /// nodes' L1 follow within their own life.
     ///
     /// # Errors
-    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: L1 of this node has forgotten the
-    /// rows, and any node may answer them from L2 until their lives end. Repeat it. [`Invalid`](crate::ErrorKind::Invalid) for a
-    /// key over the limit, whose row no tier holds; the others are invalidated, and so are lists.
+    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: this node answers no older row, and
+    /// goes on telling the tier till it succeeds; until then other nodes may answer one from there.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a key over the limit, whose row no tier holds; the others are invalidated,
+    /// and so are lists.
     ///
     /// # Cancel safety
-    /// If it is dropped, it may or may not have taken effect: repeat it.
+    /// If it is dropped after it was first polled, it takes effect all the same; in the shared tier, some time later.
     ///
     /// # Concurrent calls on the same key
     /// Each makes every load that began before it unable to fill.

@@ -35,8 +35,8 @@ use crate::{
 /// stands still, as between two `block_on` of a runtime of one thread, holds up whoever waits for its tasks.
 ///
 /// # Cancel safety
-/// Every method may be dropped at any await. What it looked up goes on, for others and for the tiers; a dropped
-/// `invalidate` may or may not have taken effect and should be repeated.
+/// Every method may be dropped at any await. What it looked up goes on, for others and for the tiers; an
+/// `invalidate` that was polled takes effect, though it is dropped.
 pub struct Cache<E: Entity>(Arc<Parts<E>>);
 
 /// What the clones of a cache share.

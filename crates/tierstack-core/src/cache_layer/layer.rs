@@ -59,13 +59,13 @@ where
     /// nodes' L1 follow within their own life.
     ///
     /// # Errors
-    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: L1 of this node has forgotten
-    /// the responses, and any node may answer them from L2 until their lives end. Repeat it.
+    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: this node answers no older
+    /// response, and goes on telling the tier till it succeeds; until then other nodes may answer one from there.
     /// [`Invalid`](crate::ErrorKind::Invalid) for a request over the limit, whose response no tier holds; the others are
     /// invalidated.
     ///
     /// # Cancel safety
-    /// If it is dropped, it may or may not have taken effect: repeat it.
+    /// If it is dropped after it was first polled, it takes effect all the same; in the shared tier, some time later.
     ///
     /// # Concurrent calls on the same key
     /// Each makes every load that began before it unable to fill.
@@ -97,7 +97,7 @@ where
     /// [`Undelivered`](crate::ErrorKind::Undelivered), as for `invalidate`.
     ///
     /// # Cancel safety
-    /// If it is dropped, it may or may not have taken effect: repeat it.
+    /// If it is dropped after it was first polled, it takes effect all the same; in the shared tier, some time later.
     pub async fn invalidate_all(&self) -> Result<(), Error> {
         let parts = &*self.0;
         let forget = || parts.stack.flights.forget_all();

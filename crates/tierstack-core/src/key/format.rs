@@ -33,6 +33,18 @@ impl WireKey {
         self.fingerprint
     }
 
+    /// What the keys of its entity begin with: namespace and entity, neither of which has a `:` in its text.
+    pub(crate) fn entity(&self) -> &str {
+        let text = self.as_str();
+        let end = text.match_indices(':').nth(1).map_or(text.len(), |(at, _)| at + 1);
+        &text[..end]
+    }
+
+    /// The key of the record of that name that belongs to its entity as a whole; with no name, one before all of them.
+    pub(crate) fn of_entity(&self, name: &'static str) -> Self {
+        WireKey::of(Bytes::from(format!("{}{}{name}", self.entity(), if name.is_empty() { "" } else { "!" })))
+    }
+
     fn of(text: Bytes) -> Self {
         let fingerprint = xxh3_64(&text);
         WireKey { text, fingerprint }

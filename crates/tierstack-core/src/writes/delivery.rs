@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::mark::{Mark, Marked};
+use super::retry::Queue;
 use super::settings::WriteSettings;
 use super::stats::{WriteCounters, WriteEvent, WriteStats};
 use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Namespace, Random, Tier, WireKey};
@@ -15,6 +16,7 @@ pub(crate) struct Writes {
     pub(super) random: Random,
     pub(crate) settings: WriteSettings,
     pub(super) counters: WriteCounters,
+    pub(super) queue: Queue,
 }
 
 impl Writes {
@@ -24,16 +26,17 @@ impl Writes {
         clock: Clock,
         random: Random,
         settings: WriteSettings,
-    ) -> Self {
-        Writes { tier, channel, clock, random, settings, counters: WriteCounters::default() }
+    ) -> Arc<Self> {
+        let (counters, queue) = (WriteCounters::default(), Queue::default());
+        Arc::new(Writes { tier, channel, clock, random, settings, counters, queue })
     }
 
     /// What was counted up to now.
     pub(crate) fn stats(&self) -> WriteStats {
-        self.counters.stats()
+        self.counters.stats(self.queue.len(), self.queue.oldest(self.clock.coarse()))
     }
 
-    /// Sends one request to `tier`: the first failure of each key that failed, by its place.
+    /// Sends one request to `tier`: the keys that failed, by their place, and why.
     pub(super) async fn ask(&self, tier: &dyn Tier, asks: &[Invalidate]) -> Vec<(usize, Error)> {
         self.counters.add(WriteEvent::Request, 1);
         let until = self.clock.coarse().plus(self.settings.l2_timeout);
@@ -58,7 +61,10 @@ impl Writes {
 }
 
 /// Marks `keys` in the shared tier of `namespace`, if it has one, a part of them at a time; then makes this node `forget`
-/// them, whatever became of that, and though the future is dropped.
+/// them. What did not reach the tier, of a write that has ended, is kept and sent again.
+///
+/// # Cancel safety
+/// Once polled, it does all of that, though it is dropped: what is not known to have reached the tier is kept.
 pub(crate) async fn deliver(
     namespace: &Namespace,
     keys: &[WireKey],
@@ -66,52 +72,81 @@ pub(crate) async fn deliver(
     forget: impl Fn() + Send,
 ) -> Result<Marked, Error> {
     let writes = &namespace.shared().writes;
-    let forgetting = Forgetting(&forget);
     let sent = writes.clock.coarse();
     let life = writes.settings.floor_life;
-    let mut failed: Vec<WireKey> = Vec::new();
+    let mut delivering = Delivering { writes, mark, forget, left: keys, failed: Vec::new() };
     let mut cause = None;
-    if let Some(tier) = &writes.tier {
-        let mut parts = keys.chunks(writes.settings.max_batch);
-        for part in parts.by_ref() {
-            let ask = |key| mark.ask(key, writes.random.token(), life);
-            let asks: Vec<Invalidate> = part.iter().map(ask).collect();
-            let failures = writes.ask(&**tier, &asks).await;
-            failed.extend(failures.iter().map(|(place, _)| part[*place].clone()));
-            let whole_part = failures.len() == part.len();
-            cause = cause.or(failures.into_iter().next().map(|(_, error)| error));
-            // It is gone: the rest would wait for it in vain.
-            if whole_part {
-                break;
+    match &writes.tier {
+        None => delivering.left = &[],
+        Some(tier) => {
+            while let Some(part) = delivering.left.chunks(writes.settings.max_batch).next() {
+                let ask = |key| mark.ask(key, writes.random.token(), life);
+                let asks: Vec<Invalidate> = part.iter().map(ask).collect();
+                let failures = writes.ask(&**tier, &asks).await;
+                delivering.failed.extend(failures.iter().map(|(place, _)| &part[*place]));
+                delivering.left = &delivering.left[part.len()..];
+                let all_failed = failures.len() == part.len();
+                cause = cause.or(failures.into_iter().next().map(|(_, error)| error));
+                // It is gone: the rest would wait for it in vain.
+                if all_failed {
+                    break;
+                }
             }
         }
-        failed.extend(parts.flatten().cloned());
     }
-    drop(forgetting);
+    let undelivered = delivering.undelivered().count();
+    drop(delivering);
     match cause {
         None => Ok(Marked { sent, life }),
-        Some(cause) => Err(undelivered(failed.len(), mark, cause)),
+        Some(cause) => Err(failed(undelivered, mark, writes.queue.is_closed(), cause)),
     }
 }
 
-/// Makes this node forget, when it is dropped. After the tier: what is read there from now on is not older than the write.
-struct Forgetting<'a, F: Fn()>(&'a F);
+/// Keys on their way. When it is dropped, those that did not arrive are kept, and this node forgets all: after the tier, as
+/// what is read there from now on is not older than the write, or is read past it.
+struct Delivering<'a, F: Fn()> {
+    writes: &'a Arc<Writes>,
+    mark: &'a Mark,
+    forget: F,
+    left: &'a [WireKey],
+    failed: Vec<&'a WireKey>,
+}
 
-impl<F: Fn()> Drop for Forgetting<'_, F> {
+impl<'a, F: Fn()> Delivering<'a, F> {
+    fn undelivered(&self) -> impl Iterator<Item = &'a WireKey> {
+        self.failed.iter().copied().chain(self.left)
+    }
+}
+
+impl<F: Fn()> Drop for Delivering<'_, F> {
     fn drop(&mut self) {
-        (self.0)();
+        if self.mark.finished && self.undelivered().next().is_some() {
+            self.writes.keep(self.undelivered(), self.mark);
+        }
+        (self.forget)();
     }
 }
 
-fn undelivered(count: usize, mark: &Mark, cause: Error) -> Error {
-    if mark.finished {
-        let text = format!(
-            "{count} invalidations did not reach L2: old entries may be answered from there, repeat it"
-        );
-        Error::with_source(ErrorKind::Undelivered, text, cause)
-    } else {
-        let text =
-            format!("{count} marks of a write did not reach L2: don't make it, or make it without them");
-        Error::with_source(ErrorKind::Unavailable, text, cause)
-    }
+fn failed(count: usize, mark: &Mark, closed: bool, cause: Error) -> Error {
+    let (kind, text) = match (mark.finished, closed) {
+        (true, false) => (
+            ErrorKind::Undelivered,
+            format!(
+                "{count} invalidations did not reach L2: they are kept and sent again, till then other nodes may answer \
+                 old entries from there"
+            ),
+        ),
+        (true, true) => (
+            ErrorKind::Undelivered,
+            format!(
+                "{count} invalidations did not reach L2 and the namespace is shut down: old entries may be answered from \
+                 there, repeat it on another node"
+            ),
+        ),
+        (false, _) => (
+            ErrorKind::Unavailable,
+            format!("{count} marks of a write did not reach L2: don't make it, or make it without them"),
+        ),
+    };
+    Error::with_source(kind, text, cause)
 }

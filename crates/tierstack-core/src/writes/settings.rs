@@ -26,6 +26,15 @@ pub struct WriteSettings {
     /// Most rows of one entity that one write touches by their keys; a write that touches more touches the whole entity.
     /// Default: 10,000.
     pub max_rows: usize,
+    /// Most keys that are kept because their invalidation did not reach L2; beyond them, a key's whole entity is invalidated
+    /// as soon as L2 is back. Default: 10,000.
+    pub max_undelivered: usize,
+    /// After about this long what is kept is sent again, and after twice as long each time it fails. Default: 100 ms.
+    pub retry_first: Duration,
+    /// The longest pause between two of those. Default: 10 s.
+    pub retry_most: Duration,
+    /// How long a shutdown tries to deliver what is kept. Default: 5 s.
+    pub drain_for: Duration,
 }
 
 impl Default for WriteSettings {
@@ -35,6 +44,10 @@ impl Default for WriteSettings {
             l2_timeout: Duration::from_millis(250),
             max_batch: 1_000,
             max_rows: 10_000,
+            max_undelivered: 10_000,
+            retry_first: Duration::from_millis(100),
+            retry_most: Duration::from_secs(10),
+            drain_for: Duration::from_secs(5),
         }
     }
 }
@@ -43,17 +56,41 @@ impl WriteSettings {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) with a sentence that says what to change.
     pub fn check(&self) -> Result<(), Error> {
-        let WriteSettings { floor_life, l2_timeout, max_batch, max_rows } = self;
-        for (name, value, most) in [("max_batch", *max_batch, 100_000), ("max_rows", *max_rows, 1_000_000)] {
+        let WriteSettings {
+            floor_life,
+            l2_timeout,
+            max_batch,
+            max_rows,
+            max_undelivered,
+            retry_first,
+            retry_most,
+            drain_for,
+        } = self;
+        for (name, value, most) in [
+            ("max_batch", *max_batch, 100_000),
+            ("max_rows", *max_rows, 1_000_000),
+            ("max_undelivered", *max_undelivered, 1_000_000),
+        ] {
             if value == 0 || value > most {
                 return Err(Error::invalid(format!("{name} is {value}: set it between 1 and {most}")));
             }
         }
         let hour = Duration::from_secs(3_600);
-        for (name, time) in [("floor_life", floor_life), ("l2_timeout", l2_timeout)] {
+        for (name, time) in [
+            ("floor_life", floor_life),
+            ("l2_timeout", l2_timeout),
+            ("retry_first", retry_first),
+            ("retry_most", retry_most),
+            ("drain_for", drain_for),
+        ] {
             if *time < Duration::from_millis(1) || *time > hour {
                 return Err(Error::invalid(format!("{name} is {time:?}: set it between 1 ms and 1 h")));
             }
+        }
+        if retry_first > retry_most {
+            return Err(Error::invalid(format!(
+                "retry_first ({retry_first:?}) is longer than retry_most ({retry_most:?}): lower it, or raise the other"
+            )));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What happened to the writes of a namespace, counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -12,6 +13,18 @@ pub struct WriteStats {
     pub requests: u64,
     /// Keys of such requests that failed or were late.
     pub failures: u64,
+    /// Keys that are kept now, as their invalidation has not reached L2.
+    pub undelivered: u64,
+    /// How long the oldest of them has been kept.
+    pub oldest_undelivered: Option<Duration>,
+    /// Keys that were kept, each as often as a write failed to invalidate it.
+    pub kept: u64,
+    /// Keys that were sent again.
+    pub retried: u64,
+    /// Keys that reached L2 then.
+    pub delivered_late: u64,
+    /// Keys that became their whole entity, as too many were kept.
+    pub overflowed: u64,
 }
 
 /// What is counted.
@@ -19,9 +32,13 @@ pub struct WriteStats {
 pub(super) enum WriteEvent {
     Request,
     Failure,
+    Kept,
+    Retry,
+    DeliveredLate,
+    Overflow,
 }
 
-const EVENTS: usize = WriteEvent::Failure as usize + 1;
+const EVENTS: usize = WriteEvent::Overflow as usize + 1;
 
 #[derive(Debug, Default)]
 pub(super) struct WriteCounters([AtomicU64; EVENTS]);
@@ -31,8 +48,17 @@ impl WriteCounters {
         self.0[event as usize].fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn stats(&self) -> WriteStats {
+    pub(super) fn stats(&self, undelivered: usize, oldest_undelivered: Option<Duration>) -> WriteStats {
         let event = |event: WriteEvent| self.0[event as usize].load(Ordering::Relaxed);
-        WriteStats { requests: event(WriteEvent::Request), failures: event(WriteEvent::Failure) }
+        WriteStats {
+            requests: event(WriteEvent::Request),
+            failures: event(WriteEvent::Failure),
+            undelivered: undelivered as u64,
+            oldest_undelivered,
+            kept: event(WriteEvent::Kept),
+            retried: event(WriteEvent::Retry),
+            delivered_late: event(WriteEvent::DeliveredLate),
+            overflowed: event(WriteEvent::Overflow),
+        }
     }
 }

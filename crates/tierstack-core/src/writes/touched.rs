@@ -124,13 +124,23 @@ impl Touched {
     /// what it touches is open to fills that have not seen it.
     ///
     /// # Cancel safety
-    /// If it is dropped, L2 may or may not have been told, and this node has forgotten.
+    /// If it is dropped after it was first polled, this node has forgotten, and L2 may or may not have been told. Of a write
+    /// that has ended, it is told later what it may not have been told.
     pub async fn mark(&self, mark: Mark) -> Result<Marked, Error> {
         let keys = self.keys();
         deliver(&self.namespace, &keys, &mark, || {
             self.namespace.forget(keys.iter().map(|key| (key.as_str(), None)));
         })
         .await
+    }
+
+    /// Leaves it to a task to mark all that is touched, by a write that has ended: for one whose caller can't wait. No lookup
+    /// of this node is answered with anything older from now on.
+    pub fn mark_later(&self, mark: Mark) {
+        let keys = self.keys();
+        let mark = Mark { finished: true, ..mark };
+        self.namespace.shared().writes.keep(keys.iter(), &mark);
+        self.namespace.forget(keys.iter().map(|key| (key.as_str(), None)));
     }
 
     /// The records that are touched: rows first, then what rests on them.

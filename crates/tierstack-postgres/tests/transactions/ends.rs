@@ -1,5 +1,6 @@
 //! How a transaction ends, other than by a COMMIT that is answered.
 
+use serde_json::json;
 use tierstack_core::ErrorKind;
 use tierstack_postgres::PgTransactions;
 use tierstack_postgres::tokio_postgres::{self, error::SqlState};
@@ -138,14 +139,12 @@ async fn a_transaction_that_ended_itself_is_an_error() {
 #[test]
 fn settings_are_checked() {
     let writer = tierstack_core::Namespace::builder("t").build().unwrap();
-    let nonsense: [(&str, fn(&mut TransactionSettings)); 3] = [
-        ("commit_timeout", |settings| settings.commit_timeout = std::time::Duration::ZERO),
-        ("resolve_for", |settings| settings.resolve_for = std::time::Duration::MAX),
-        ("max_unresolved", |settings| settings.max_unresolved = 0),
-    ];
-    for (name, set) in nonsense {
-        let mut settings = TransactionSettings::default();
-        set(&mut settings);
+    for (name, value) in [
+        ("commit_timeout", json!({"secs": 0, "nanos": 0})),
+        ("resolve_for", json!({"secs": 86_401, "nanos": 0})),
+        ("max_unresolved", json!(0)),
+    ] {
+        let settings: TransactionSettings = serde_json::from_value(json!({ name: value })).unwrap();
         let error = Transactions::new(&writer, settings).unwrap_err();
         assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains(name), "{error}");
     }

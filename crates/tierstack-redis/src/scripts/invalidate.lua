@@ -26,28 +26,31 @@ local function add_xid(marks, xid)
   end
 end
 
--- One that is there is prolonged; above the limit, the one that ends last is.
+-- One that is there is prolonged. Above the limit, the one that ends last becomes nobody's, and takes in the rest.
 local function add_hold(marks, new)
-  local last
+  local last, folded
   for _, hold in ipairs(marks.holds) do
     if hold.id == new.id then
       if below(hold.ends, new.ends) then hold.ends = new.ends end
       return
     end
+    if hold.id == FOLDED then folded = hold end
     if not last or not below(hold.ends, last.ends) then last = hold end
   end
   if #marks.holds < MOST_HOLDS then
     marks.holds[#marks.holds + 1] = new
-  elseif below(last.ends, new.ends) then
-    last.ends = new.ends
+  else
+    last = folded or last
+    last.id = FOLDED
+    if below(last.ends, new.ends) then last.ends = new.ends end
   end
 end
 
--- Drops that hold, and those that have ended.
+-- Drops that hold, if it is somebody's, and those that have ended.
 local function drop_hold(marks, dropped)
   local left = {}
   for _, hold in ipairs(marks.holds) do
-    if hold.id ~= dropped and number_of(hold.ends) > now then left[#left + 1] = hold end
+    if (hold.id ~= dropped or dropped == FOLDED) and number_of(hold.ends) > now then left[#left + 1] = hold end
   end
   marks.holds = left
 end

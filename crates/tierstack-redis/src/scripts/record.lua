@@ -5,6 +5,8 @@
 local FORMAT = 1
 local HEADER = 48
 local NOBODY = string.rep('\0', 16)
+-- The id of holds that were folded: nobody's.
+local FOLDED = string.rep('0', 32)
 -- Marks, written, where there are none: most floors.
 local NO_MARKS = '00000'
 -- What scripts do to each key is worth a local name.
@@ -132,7 +134,7 @@ end
 local function open_to(right, bytes, marks)
   if not marks then return true end
   local own = false
-  if #marks.holds > 0 then
+  if #marks.holds > 0 and right ~= NOBODY then
     local id = hex_of_token(right)
     for _, hold in ipairs(marks.holds) do own = own or hold.id == id end
   end
