@@ -98,4 +98,4 @@ pub use from_row::{FromRow, PgEntity};
 pub use key::PgKey;
 pub use origin::PgOrigin;
 pub use tokio_postgres;
-pub use transactions::PgTransactions;
+pub use transactions::{Mode, PgTransactions, TransactionSettings, Transactions};
