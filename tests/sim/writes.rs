@@ -1,4 +1,6 @@
 //! Writes: what they touch, and what every tier and node makes of it.
 
+mod held;
+mod put;
 mod touched;
 mod undelivered;

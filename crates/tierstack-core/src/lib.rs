@@ -89,6 +89,7 @@ mod sync;
 mod tier;
 mod time;
 mod token;
+mod write_token;
 mod writes;
 
 pub use bus::{Beat, Bus, Channel, Message, Subscription};
@@ -119,4 +120,5 @@ pub use store::{Eviction, Reservation, Store};
 pub use tier::{BoxFuture, Fill, Filled, Ground, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier};
 pub use time::Moment;
 pub use token::Token;
-pub use writes::{Mark, Marked, Touched, WriteSettings, WriteStats};
+pub use write_token::WriteToken;
+pub use writes::{Mark, Marked, Put, Touched, WithoutL2, Write, WriteSettings, WriteStats};

@@ -128,6 +128,26 @@ impl Marks {
         }
     }
 
+    /// Marks of those xids, of which there may be more than one if they are folded; `None` if they can't be.
+    pub(crate) fn of_xids(xids: Vec<Xid>, folded: bool) -> Option<Self> {
+        let fits = xids.len() <= MOST_XIDS && !(folded && xids.is_empty());
+        fits.then(|| Marks { xids: xids.into(), folded, holds: SmallVec::new() })
+    }
+
+    /// Adds the xids of others.
+    pub(crate) fn add_xids_of(&mut self, other: &Marks) {
+        self.folded |= other.folded;
+        other.xids.iter().for_each(|xid| self.add_xid(*xid));
+    }
+
+    pub(crate) fn xids(&self) -> &[Xid] {
+        &self.xids
+    }
+
+    pub(crate) fn is_folded(&self) -> bool {
+        self.folded
+    }
+
     /// Adds a hold, or prolongs the one with its id. Above a limit it is folded with others into one that is nobody's: that
     /// stands until the last of them would have ended, whoever drops his.
     pub fn add_hold(&mut self, hold: Hold) {

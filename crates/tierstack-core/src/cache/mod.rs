@@ -13,6 +13,7 @@ pub use batch::BatchError;
 pub use builder::CacheBuilder;
 
 use crate::counters::{Counters, Event};
+use crate::l2::L2Options;
 use crate::single_flight::Flights;
 use crate::store::Store;
 use crate::tier::BoxFuture;
@@ -62,6 +63,8 @@ pub(crate) struct Half<K, V> {
     stack: Stack<K, V>,
     store: Option<Arc<Store<K, V>>>,
     flights: Arc<Flights<K, V>>,
+    /// What its records are written with; `None` if there is no L2.
+    l2: Option<Arc<L2Options>>,
 }
 
 impl<E: Entity> Cache<E> {
@@ -174,6 +177,12 @@ impl<E: Entity> Cache<E> {
     pub fn key_text(&self, pk: impl IntoKey<E::Pk>) -> Result<String, Error> {
         let mut wires = self.0.format.wire(&[pk.into_key()]);
         wires.pop().map_or_else(|| Ok(String::new()), |wire| wire.map(|wire| wire.as_str().to_owned()))
+    }
+
+    /// How whole rows are written into L2, if there is one; `None` for a projection.
+    pub(crate) fn rows_in_l2(&self) -> Option<(&KeyFormat, Option<&Arc<L2Options>>)> {
+        let parts = &*self.0;
+        parts.schema.projection.is_none().then(|| (&parts.rows_format, parts.objects.l2.as_ref()))
     }
 
     /// The namespace it is in.

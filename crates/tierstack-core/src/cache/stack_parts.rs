@@ -140,6 +140,7 @@ where
 
     /// The stack over `loader`, with what the handle reaches past it.
     pub(crate) fn half(self, loader: Arc<dyn Loader<K, V>>) -> Half<K, V> {
-        Half { stack: self.over(loader), store: self.store, flights: self.flights }
+        let l2 = self.l2.as_ref().map(|l2| Arc::clone(&l2.options));
+        Half { stack: self.over(loader), store: self.store, flights: self.flights, l2 }
     }
 }

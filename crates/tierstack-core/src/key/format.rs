@@ -40,6 +40,11 @@ impl WireKey {
         &text[..end]
     }
 
+    /// Whether it is of a record that belongs to its entity as a whole.
+    pub(crate) fn is_special(&self) -> bool {
+        self.as_str()[self.entity().len()..].starts_with('!')
+    }
+
     /// The key of the record of that name that belongs to its entity as a whole; with no name, one before all of them.
     pub(crate) fn of_entity(&self, name: &'static str) -> Self {
         WireKey::of(Bytes::from(format!("{}{}{name}", self.entity(), if name.is_empty() { "" } else { "!" })))

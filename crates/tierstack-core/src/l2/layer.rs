@@ -12,7 +12,7 @@ use crate::Error;
 
 /// Answers lookups from a shared tier, and fills it with what is found below, under the protocol's rights.
 pub struct L2Layer<K, V> {
-    pub(super) options: Arc<L2Options>,
+    pub(crate) options: Arc<L2Options>,
     types: PhantomData<fn(K) -> V>,
 }
 

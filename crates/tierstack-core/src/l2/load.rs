@@ -1,19 +1,14 @@
 //! Steps 3 and 4: the load of a lookup, and what becomes of the rights under which it was made.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::lease::Leases;
 use super::lookup::{Known, Look, Open};
-use super::requests::{TierSync, send};
+use super::requests::send;
 use crate::counters::Event;
-use crate::record::ToWrite;
 use crate::stack::{Inner, ask};
-use crate::{
-    Answer, Answers, Error, ErrorKind, Fill, Filled, Ground, Keep, Key, Lookup, Moment, Terms, Token, WireKey,
-};
+use crate::{Answers, Error, ErrorKind, Fill, Filled, Keep, Key, Lookup, Moment, Terms, Token};
 
 impl<S> Look<S>
 where
@@ -65,7 +60,14 @@ where
             {
                 answer.keep = Keep::BriefSince(began);
                 if let (true, Some(sync)) = (at < rights, sync) {
-                    record = self.record(answer, &open.wire, sync, began, stamp.as_deref(), ground.as_ref());
+                    record = self.options.record(
+                        answer,
+                        &open.wire,
+                        sync,
+                        began,
+                        stamp.as_deref(),
+                        ground.as_ref(),
+                    );
                     // What is beyond the bound gives its right up, and is stored by whoever asks for it next.
                     record = record.filter(|bytes| bytes.len() <= bytes_left);
                     bytes_left -= record.as_ref().map_or(0, |bytes| bytes.len());
@@ -105,45 +107,6 @@ where
             terms.deadline = Some(now.plus(left - kept_back));
         }
         terms
-    }
-
-    /// The bytes of an answer; `None` if L2 can't hold it, which is counted.
-    fn record<V: Serialize>(
-        &self,
-        answer: &Answer<V>,
-        key: &WireKey,
-        sync: TierSync,
-        began: Moment,
-        stamp: Option<&crate::Stamp>,
-        ground: Option<&Ground>,
-    ) -> Option<bytes::Bytes> {
-        let dependencies = match &self.options.depends_on {
-            Some(_) => std::slice::from_ref(ground?.token.as_ref()?),
-            None => &[],
-        };
-        let row = match &answer.entry {
-            crate::Entry::Present(row) => Some(&**row),
-            crate::Entry::Absent => None,
-        };
-        let written = ToWrite {
-            token: answer.meta.token,
-            key,
-            schema: self.options.schema,
-            written_ms: sync.tier_ms(began),
-            fresh_until_ms: sync.tier_ms(answer.meta.fresh_until),
-            stale_until_ms: sync.tier_ms(answer.meta.stale_until),
-            cost_us: answer.meta.cost_us,
-            stamp,
-            dependencies,
-            row,
-        };
-        // A row that can't be written, even by a panic, costs the others of its batch nothing.
-        let encoded = catch_unwind(AssertUnwindSafe(|| written.encode(&self.options.codec()).ok()));
-        let encoded = encoded.unwrap_or(None);
-        if encoded.is_none() {
-            self.options.counters.add(Event::Unfillable, 1);
-        }
-        encoded
     }
 
     async fn give_up<K>(&self, granted: &[Open<K>], right: Token) {

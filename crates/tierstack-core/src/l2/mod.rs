@@ -19,6 +19,7 @@
 //! A *derived* entry (a list, a projection) also bears the token of the record it rests on, read with the lease before
 //! the load; it answers only while that record bears the same token, and the entry has seen its marks.
 
+mod encode;
 mod layer;
 mod lease;
 mod load;
@@ -29,4 +30,5 @@ mod service;
 
 pub use layer::L2Layer;
 pub use options::L2Options;
+pub(crate) use requests::TierSync;
 pub use service::L2Service;

@@ -18,9 +18,9 @@ use crate::{
 /// When a request was sent on our clock, and what the tier's clock was when it replied: instants are carried over by the
 /// difference. Off by the way of the request at most: what is read ends that much early, what is written that much late.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TierSync {
-    pub(super) at: Moment,
-    pub(super) tier_ms: u64,
+pub(crate) struct TierSync {
+    pub(crate) at: Moment,
+    pub(crate) tier_ms: u64,
 }
 
 impl TierSync {
@@ -31,7 +31,7 @@ impl TierSync {
     }
 
     /// An instant of our clock on the tier's.
-    pub(super) fn tier_ms(&self, moment: Moment) -> u64 {
+    pub(crate) fn tier_ms(&self, moment: Moment) -> u64 {
         self.tier_ms.saturating_add_signed(moment.ms_since(self.at))
     }
 }

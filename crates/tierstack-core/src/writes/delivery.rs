@@ -1,12 +1,13 @@
 //! An invalidation's way: the shared tier, then this node, then the acknowledgement.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::mark::{Mark, Marked};
 use super::retry::Queue;
 use super::settings::WriteSettings;
 use super::stats::{WriteCounters, WriteEvent, WriteStats};
-use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Namespace, Random, Tier, WireKey};
+use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Moment, Namespace, Random, Tier, WireKey};
 
 /// What the writes of one namespace share.
 pub(crate) struct Writes {
@@ -36,12 +37,16 @@ impl Writes {
         self.counters.stats(self.queue.len(), self.queue.oldest(self.clock.coarse()))
     }
 
+    /// By when a request to L2 that is sent now must be answered; it is counted.
+    pub(super) fn until(&self) -> Moment {
+        self.counters.add(WriteEvent::Request, 1);
+        self.clock.coarse().plus(self.settings.l2_timeout)
+    }
+
     /// Sends one request to `tier`: the keys that failed, by their place, and why.
     pub(super) async fn ask(&self, tier: &dyn Tier, asks: &[Invalidate]) -> Vec<(usize, Error)> {
-        self.counters.add(WriteEvent::Request, 1);
-        let until = self.clock.coarse().plus(self.settings.l2_timeout);
         let failed: Vec<(usize, Error)> =
-            match self.clock.before(until, tier.invalidate(&self.channel, asks)).await {
+            match self.clock.before(self.until(), tier.invalidate(&self.channel, asks)).await {
                 Some(reply) if reply.each.len() == asks.len() => {
                     let failed = reply.each.into_iter().enumerate();
                     failed.filter_map(|(place, each)| Some((place, each.err()?))).collect()
@@ -97,7 +102,7 @@ pub(crate) async fn deliver(
     let undelivered = delivering.undelivered().count();
     drop(delivering);
     match cause {
-        None => Ok(Marked { sent, life }),
+        None => Ok(Marked { sent, life, claimed: None, grounds: BTreeMap::new(), sync: None }),
         Some(cause) => Err(failed(undelivered, mark, writes.queue.is_closed(), cause)),
     }
 }

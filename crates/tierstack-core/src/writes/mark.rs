@@ -1,8 +1,10 @@
 //! What a write leaves at the records it touches.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{Invalidate, Moment, Token, WireKey, Xid};
+use crate::l2::TierSync;
+use crate::{Ground, Invalidate, Moment, Token, WireKey, Xid};
 
 /// What a write leaves at each record it touches, and what it takes away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +16,9 @@ pub struct Mark {
     pub hold: Option<(Token, Duration)>,
     /// A hold that ends here.
     pub drop_hold: Option<Token>,
-    /// A right to fill the rows, and its life; see [`Invalidate::claim`].
+    /// A right to fill the rows with what is written, and its life; see [`Invalidate::claim`] and [`Touched::put`].
+    ///
+    /// [`Touched::put`]: crate::Touched::put
     pub claim: Option<(Token, Duration)>,
     /// Whether the write is known to have ended. One that has is kept and sent again until it is delivered; one that has
     /// not may still be given up by whoever makes it.
@@ -57,8 +61,9 @@ impl Mark {
             holds: hold.iter().copied().collect(),
             drop_holds: drop_hold.iter().copied().collect(),
             token,
-            claim: *claim,
-            finished: *finished,
+            claim: claim.filter(|_| !key.is_special()),
+            // A hold is to be placed where nothing is, too.
+            finished: *finished && hold.is_none(),
             life: hold.map_or(floor_life, |(_, life)| floor_life.max(life)),
         }
     }
@@ -72,4 +77,10 @@ pub struct Marked {
     pub sent: Moment,
     /// Floors stand for this long from then, at least.
     pub life: Duration,
+    /// The right that was claimed for rows.
+    pub(super) claimed: Option<Token>,
+    /// What those rows rest on, by what begins the keys of their entity: read before the write.
+    pub(super) grounds: BTreeMap<Box<str>, Ground>,
+    /// When that was asked, and the tier's clock then.
+    pub(super) sync: Option<TierSync>,
 }

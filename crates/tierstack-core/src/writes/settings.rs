@@ -33,8 +33,22 @@ pub struct WriteSettings {
     pub retry_first: Duration,
     /// The longest pause between two of those. Default: 10 s.
     pub retry_most: Duration,
+    /// What becomes of a write that is begun while L2 can't be reached. Default: it is refused.
+    pub without_l2: WithoutL2,
     /// How long a shutdown tries to deliver what is kept. Default: 5 s.
     pub drain_for: Duration,
+}
+
+/// What becomes of a write that is begun while L2 can't be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum WithoutL2 {
+    /// It is refused: L2 may hold rows that it would make old, and this node could not close it to them.
+    #[default]
+    Refuse,
+    /// It is made without a hold, and counted. Other nodes may answer older rows from L2, and fill it with some, until L2 is
+    /// told of its end.
+    Write,
 }
 
 impl Default for WriteSettings {
@@ -47,6 +61,7 @@ impl Default for WriteSettings {
             max_undelivered: 10_000,
             retry_first: Duration::from_millis(100),
             retry_most: Duration::from_secs(10),
+            without_l2: WithoutL2::Refuse,
             drain_for: Duration::from_secs(5),
         }
     }
@@ -64,6 +79,7 @@ impl WriteSettings {
             max_undelivered,
             retry_first,
             retry_most,
+            without_l2: _,
             drain_for,
         } = self;
         for (name, value, most) in [

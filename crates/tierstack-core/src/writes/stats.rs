@@ -9,9 +9,9 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WriteStats {
-    /// Requests to L2 that invalidated or marked, each of one batch.
+    /// Requests to L2 by writes, each of one batch.
     pub requests: u64,
-    /// Keys of such requests that failed or were late.
+    /// Keys that could not be marked or invalidated at once.
     pub failures: u64,
     /// Keys that are kept now, as their invalidation has not reached L2.
     pub undelivered: u64,
@@ -25,6 +25,20 @@ pub struct WriteStats {
     pub delivered_late: u64,
     /// Keys that became their whole entity, as too many were kept.
     pub overflowed: u64,
+    /// Writes that were begun.
+    pub begun: u64,
+    /// Those of them that were made without a hold, as L2 could not be reached.
+    pub without_hold: u64,
+    /// Writes that were committed.
+    pub committed: u64,
+    /// Writes that were rolled back.
+    pub rolled_back: u64,
+    /// Writes that were dropped: what they touch stays closed until their holds end.
+    pub abandoned: u64,
+    /// Rows of writes that L2 took.
+    pub put: u64,
+    /// Rows of writes that it did not take.
+    pub put_refused: u64,
 }
 
 /// What is counted.
@@ -36,9 +50,16 @@ pub(super) enum WriteEvent {
     Retry,
     DeliveredLate,
     Overflow,
+    Begun,
+    WithoutHold,
+    Committed,
+    RolledBack,
+    Abandoned,
+    Put,
+    PutRefused,
 }
 
-const EVENTS: usize = WriteEvent::Overflow as usize + 1;
+const EVENTS: usize = WriteEvent::PutRefused as usize + 1;
 
 #[derive(Debug, Default)]
 pub(super) struct WriteCounters([AtomicU64; EVENTS]);
@@ -59,6 +80,13 @@ impl WriteCounters {
             retried: event(WriteEvent::Retry),
             delivered_late: event(WriteEvent::DeliveredLate),
             overflowed: event(WriteEvent::Overflow),
+            begun: event(WriteEvent::Begun),
+            without_hold: event(WriteEvent::WithoutHold),
+            committed: event(WriteEvent::Committed),
+            rolled_back: event(WriteEvent::RolledBack),
+            abandoned: event(WriteEvent::Abandoned),
+            put: event(WriteEvent::Put),
+            put_refused: event(WriteEvent::PutRefused),
         }
     }
 }

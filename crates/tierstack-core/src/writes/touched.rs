@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use futures_util::future::join;
+
 use super::delivery::deliver;
 use super::mark::{Mark, Marked};
+use crate::l2::TierSync;
+use crate::namespace::Shared;
 use crate::settings::MOST_KEY_BYTES;
-use crate::{Entity, Error, IntoKey, KeyFormat, Namespace, Schema, WireKey};
+use crate::{Entity, Error, Ground, IntoKey, KeyFormat, LeaseFor, Leased, Namespace, Schema, WireKey};
 
 /// What a write touches: rows of entities of one namespace, or whole entities.
 ///
@@ -127,11 +131,57 @@ impl Touched {
     /// If it is dropped after it was first polled, this node has forgotten, and L2 may or may not have been told. Of a write
     /// that has ended, it is told later what it may not have been told.
     pub async fn mark(&self, mark: Mark) -> Result<Marked, Error> {
+        let Some((claimed, _)) = mark.claim else { return self.mark_but(&mark, &BTreeSet::new()).await };
+        let (marked, (grounds, sync)) = join(self.mark_but(&mark, &BTreeSet::new()), self.grounds()).await;
+        Ok(Marked { claimed: Some(claimed), grounds, sync, ..marked? })
+    }
+
+    /// The same, but for some of the records, which this node forgets all the same.
+    pub(super) async fn mark_but(&self, mark: &Mark, but: &BTreeSet<WireKey>) -> Result<Marked, Error> {
         let keys = self.keys();
-        deliver(&self.namespace, &keys, &mark, || {
-            self.namespace.forget(keys.iter().map(|key| (key.as_str(), None)));
-        })
-        .await
+        let forget = || self.namespace.forget(keys.iter().map(|key| (key.as_str(), None)));
+        let marked: Vec<WireKey> = keys.iter().filter(|key| !but.contains(key)).cloned().collect();
+        deliver(&self.namespace, &marked, mark, forget).await
+    }
+
+    /// What the rows that are touched by their keys rest on, and the tier's clock.
+    async fn grounds(&self) -> (BTreeMap<Box<str>, Ground>, Option<TierSync>) {
+        let Shared { writes, tier: Some(tier), .. } = self.namespace.shared() else {
+            return Default::default();
+        };
+        let by_key =
+            self.entities.iter().filter(|(_, of_entity)| !of_entity.whole && !of_entity.rows.is_empty());
+        let (prefixes, asks): (Vec<&Box<str>>, Vec<LeaseFor>) = by_key
+            .map(|(prefix, of_entity)| {
+                let right = writes.random.token();
+                (prefix, LeaseFor::new(of_entity.all.clone(), right, None, writes.settings.floor_life))
+            })
+            .unzip();
+        let at = writes.clock.coarse();
+        let Some(reply) = writes.clock.before(writes.until(), tier.lease(&asks)).await else {
+            return Default::default();
+        };
+        let each = prefixes.into_iter().zip(reply.each);
+        let ground = |(prefix, leased): (&Box<str>, Result<Leased, Error>)| {
+            Some((prefix.clone(), leased.ok()?.ground()?.clone()))
+        };
+        (each.filter_map(ground).collect(), Some(TierSync { at, tier_ms: reply.now_ms }))
+    }
+
+    /// Whether it is of that namespace, of this node.
+    pub(super) fn is_of(&self, namespace: &Namespace) -> bool {
+        std::ptr::eq(self.namespace.shared(), namespace.shared())
+    }
+
+    /// How many requests a mark takes.
+    pub(super) fn parts(&self) -> u32 {
+        let parts = self.keys().len().div_ceil(self.namespace.shared().writes.settings.max_batch);
+        u32::try_from(parts).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a row is touched by its key.
+    pub(super) fn names(&self, entity: &str, key: &WireKey) -> bool {
+        self.entities.get(entity).is_some_and(|of_entity| !of_entity.whole && of_entity.rows.contains(key))
     }
 
     /// Leaves it to a task to mark all that is touched, by a write that has ended: for one whose caller can't wait. No lookup

@@ -1,0 +1,179 @@
+//! Write-through: when L2 takes the row that a write stored, and when not.
+
+use std::time::Duration;
+
+use tests::{Film, FilmTitle, film};
+use tierstack_core::{ErrorKind, Level, Mark, Stamp, Touched, Xid};
+use tokio::time::sleep;
+
+use super::held::{below, land};
+use crate::shop::Shop;
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+fn written(pk: i32, version: i64) -> Film {
+    Film { version, ..film(pk) }
+}
+
+/// The row that a write stored is in L2 when it is committed: nobody loads it, on any node, though nobody ever looked it up.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_put_is_answered_without_a_load() {
+    let shop = Shop::new(2);
+    let (films, other) = (shop.films(), shop.films());
+    let mut write = films.begin_write([1, 2], WITHIN).await.unwrap();
+    for version in [1, 2] {
+        land(&shop, 1, version);
+        write.put(&films, written(1, version)).unwrap();
+    }
+    land(&shop, 2, 1);
+    write.commit().await.unwrap();
+    assert_eq!(films.get(1).await.unwrap().unwrap().version, 2);
+    assert_eq!(below(&other, 1).await, (2, Level::L2));
+    assert_eq!(shop.repository.loads(), 0);
+    assert_eq!(below(&other, 2).await, (1, Level::Origin), "one that was not put is loaded");
+    assert_eq!(below(&other, 2).await, (1, Level::L2), "and then stored: L2 is open");
+    let stats = films.namespace().write_stats();
+    assert_eq!((stats.put, stats.put_refused), (1, 0));
+    shop.pass_s(90);
+    assert_eq!(below(&other, 1).await, (2, Level::L2), "what it rests on lives as long as it does");
+    other.invalidate([1]).await.unwrap();
+    assert_eq!(below(&other, 1).await, (2, Level::Origin), "it is a row like any other");
+}
+
+/// Another write held the row when this one began, or came since: whose value is the newer nobody can tell.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_another_write_touched_is_not_put() {
+    for (first_begins, first_ends) in [(true, false), (true, true), (false, false), (false, true)] {
+        let shop = Shop::new(1);
+        let films = [shop.films(), shop.films()];
+        let begin = |node: usize| films[node].begin_write([1], WITHIN);
+        let (other, mut write) = if first_begins {
+            let other = begin(0).await.unwrap();
+            (other, begin(1).await.unwrap())
+        } else {
+            let write = begin(1).await.unwrap();
+            (begin(0).await.unwrap(), write)
+        };
+        land(&shop, 1, 1);
+        write.put(&films[1], written(1, 1)).unwrap();
+        land(&shop, 1, 2);
+        if first_ends {
+            other.commit().await.unwrap();
+        } else {
+            drop(other);
+        }
+        write.commit().await.unwrap();
+        let case = format!("first begins: {first_begins}, ends: {first_ends}");
+        assert_eq!(below(&films[1], 1).await, (2, Level::Origin), "{case}");
+        shop.pass_s(10);
+        assert_eq!(below(&films[1], 1).await.0, 2, "{case}");
+        assert_eq!(films[1].namespace().write_stats().put_refused, 1, "{case}");
+    }
+}
+
+/// A write without a hold, or one whose hold ended and let a reader fill, puts nothing.
+#[tokio::test(start_paused = true)]
+async fn a_row_is_not_put_once_the_hold_has_ended_and_another_has_filled() {
+    let shop = Shop::new(1);
+    let (films, other) = (shop.films(), shop.films());
+    let mut write = films.begin_write([1], WITHIN).await.unwrap();
+    write.put(&films, written(1, 1)).unwrap();
+    shop.pass_s(10);
+    land(&shop, 1, 2);
+    assert_eq!(below(&other, 1).await, (2, Level::Origin));
+    write.commit().await.unwrap();
+    assert_eq!(below(&other, 1).await, (2, Level::Origin), "the write ended: what was there is gone");
+}
+
+/// A write of the whole entity, under way when this one began, or made since: the row may lack what that wrote.
+#[tokio::test(start_paused = true)]
+async fn a_row_is_not_put_under_a_write_of_its_whole_entity() {
+    for (before, outlives) in [(true, true), (true, false), (false, true)] {
+        let shop = Shop::new(1);
+        let (films, other) = (shop.films(), shop.films());
+        let begin_all = async || {
+            let mut touched = Touched::new(other.namespace());
+            touched.entity::<Film>().unwrap();
+            other.namespace().begin_write(touched, WITHIN).await.unwrap()
+        };
+        let early = if before { Some(begin_all().await) } else { None };
+        // Its writer is dead, and what it sent lands at some time before its hold ends.
+        drop(early);
+        if !outlives {
+            shop.pass_s(3);
+        }
+        let mut write = films.begin_write([1], Duration::from_secs(60)).await.unwrap();
+        land(&shop, 1, 1);
+        write.put(&films, written(1, 1)).unwrap();
+        if !before {
+            drop(begin_all().await);
+        }
+        land(&shop, 1, 2);
+        if !outlives {
+            shop.pass_s(5);
+        }
+        write.commit().await.unwrap();
+        shop.pass_s(10);
+        assert_eq!(below(&films, 1).await.0, 2, "before: {before}, outlives: {outlives}");
+    }
+}
+
+/// The row of an origin that says what its writes have seen: L2 takes it for its marks, and a mark of the same write after
+/// it leaves it there, and tells every node.
+#[tokio::test(start_paused = true)]
+async fn a_row_is_put_with_the_stamp_of_its_write() {
+    let shop = Shop::new(1);
+    let (films, other) = (shop.films(), shop.films());
+    let xid = Xid { system: 7, timeline: 1, id: 9 };
+    let mut touched = Touched::new(films.namespace());
+    touched.rows::<Film>([1]).unwrap();
+    for (seen, taken) in [(9, 0), (10, 1)] {
+        let claimed = Mark::begun().xids([xid]).claim(shop.random.token(), Duration::from_secs(5));
+        let marked = touched.mark(claimed).await.unwrap();
+        let put = tierstack_core::Put::of(&films, written(1, 1)).unwrap();
+        let stamp = Stamp::new(7, 1, seen, seen, &[]);
+        assert_eq!(touched.put(&marked, Some(&stamp), &[put]).await, taken, "{seen}");
+        touched.mark(Mark::finished().xids([xid])).await.unwrap();
+    }
+    land(&shop, 1, 1);
+    assert_eq!(below(&other, 1).await, (1, Level::L2));
+}
+
+/// A row that the write does not touch by its key, and a projection, are refused at once.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_not_touched_is_refused() {
+    let shop = Shop::new(2);
+    let node = shop.node();
+    let (films, titles) = (shop.films_of(&node), shop.titles_of(&node));
+    let mut write = films.begin_write([1], WITHIN).await.unwrap();
+    for error in [
+        write.put(&films, film(2)).unwrap_err(),
+        write.put(&shop.films(), film(1)).unwrap_err(),
+        write.put(&titles, FilmTitle { film_id: 1, title: String::new() }).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    let mut touched = Touched::new(&node);
+    touched.entity::<Film>().unwrap();
+    let mut whole = node.begin_write(touched, WITHIN).await.unwrap();
+    assert_eq!(whole.put(&films, film(1)).unwrap_err().kind(), ErrorKind::Invalid);
+    write.rollback().await.unwrap();
+    whole.rollback().await.unwrap();
+}
+
+/// An origin that lags, and a write that is rolled back, put nothing.
+#[tokio::test(start_paused = true)]
+async fn a_write_that_settles_or_is_rolled_back_puts_nothing() {
+    let shop = Shop::new(1);
+    let films = shop.films();
+    let mut write = films.begin_write([1], WITHIN).await.unwrap();
+    write.put(&films, written(1, 9)).unwrap();
+    write.rollback().await.unwrap();
+    assert_eq!(below(&films, 1).await, (0, Level::Origin));
+    let mut write = films.begin_write([1], WITHIN).await.unwrap().settle(Duration::from_secs(9));
+    write.put(&films, written(1, 9)).unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(below(&films, 1).await, (0, Level::Origin));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(films.namespace().write_stats().put, 0);
+}
