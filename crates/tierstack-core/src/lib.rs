@@ -109,7 +109,7 @@ pub use l1::L1;
 pub use loader::{Loaded, Loader, LoaderFn, loader_fn};
 pub use lookup::{Accept, Answer, Answers, Lookup, Outcome, Terms};
 pub use memory_tier::MemoryTier;
-pub use namespace::{Namespace, NamespaceBuilder};
+pub use namespace::{Drain, Namespace, NamespaceBuilder};
 pub use origin::{EachLayer, Origin, origin_fn};
 pub use query::{Bound, Direction, Mode, Params, Query, QueryBuilder, QueryDef};
 pub use random::Random;

@@ -55,7 +55,7 @@ pub(crate) trait Local: Send + Sync {
 }
 
 /// Work behind answers, which goes on when the cache that began it is dropped.
-pub(crate) trait Drain: Send + Sync {
+pub trait Drain: Send + Sync {
     /// Begins none from now on, and waits until what is under way has ended.
     fn drain(&self) -> BoxFuture<'_, ()>;
 }
@@ -104,6 +104,12 @@ impl Namespace {
     #[must_use]
     pub fn now(&self) -> Moment {
         self.0.clock.coarse()
+    }
+
+    /// The clock by which the lives and deadlines of its caches are judged.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     /// Whether it hears of other nodes' invalidations, and what it has heard; `None` if its tier tells nobody.
@@ -163,8 +169,8 @@ impl Namespace {
         self.0.drains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters work that a shutdown must wait for.
-    pub(crate) fn enter_drain(&self, drain: Weak<dyn Drain>) {
+    /// Enters work that a shutdown must wait for, as long as it is there.
+    pub fn enter_drain(&self, drain: Weak<dyn Drain>) {
         let mut drains = self.drains();
         drains.retain(|drain| drain.strong_count() > 0);
         drains.push(drain);

@@ -36,6 +36,23 @@ pub(crate) fn failed(error: tokio_postgres::Error, table: &str) -> Error {
     Error::with_source(ErrorKind::Origin, text, error)
 }
 
+/// A transaction did not go as it was to.
+pub(crate) fn not_done(error: tokio_postgres::Error, done: &str) -> Error {
+    let advice = match error.code().map(|code| (code, code.code().get(..2))) {
+        Some((&SqlState::IN_FAILED_SQL_TRANSACTION, _)) => {
+            "a statement of it failed before, see that one's error"
+        }
+        Some((&SqlState::INSUFFICIENT_PRIVILEGE, _)) => {
+            "grant the user execute on pg_walfile_name(), pg_current_wal_lsn() and pg_control_system()"
+        }
+        Some((_, Some("40"))) => "make it again",
+        Some((_, Some("23"))) => "see the constraint",
+        _ => "see the source, try again",
+    };
+    let text = format!("the transaction was not {done}, {}: {advice}", said(&error));
+    Error::with_source(ErrorKind::Origin, text, error)
+}
+
 /// Postgres gives this user no stamp.
 pub(crate) fn unstamped(error: tokio_postgres::Error) -> Error {
     let text = format!(
@@ -46,7 +63,7 @@ pub(crate) fn unstamped(error: tokio_postgres::Error) -> Error {
     Error::with_source(ErrorKind::Origin, text, error)
 }
 
-pub(crate) fn said(error: &tokio_postgres::Error) -> String {
+fn said(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(refused) => {
             let message: String = refused.message().chars().take(MOST_CHARS).collect();

@@ -91,9 +91,11 @@ mod rows;
 mod snapshot;
 mod sql;
 mod statements;
+pub mod transactions;
 
 pub use deadpool_postgres;
 pub use from_row::{FromRow, PgEntity};
 pub use key::PgKey;
 pub use origin::PgOrigin;
 pub use tokio_postgres;
+pub use transactions::{Mode, PgTransactions, TransactionSettings, Transactions};

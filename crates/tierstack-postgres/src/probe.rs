@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use crate::error::unstamped;
-use crate::snapshot::{SNAPSHOT, Snapshot};
+use crate::snapshot::{SNAPSHOT, stamp};
 
 /// When the transaction began, and whether this is a standby. Nobody may be kept from calling these.
 const WHERE: &str = "SELECT pg_catalog.now(), pg_catalog.pg_is_in_recovery()";
@@ -105,7 +105,7 @@ impl Probe {
 
 impl Seen {
     /// Of rows that are answered and kept nowhere.
-    fn private() -> Self {
+    pub(crate) fn private() -> Self {
         Seen { stamp: None, shared: false }
     }
 }
@@ -114,8 +114,8 @@ fn seen(before: &Row, snapshot: Option<&Row>, foreign: bool) -> Result<Seen, tok
     if foreign || before.try_get::<_, bool>(1)? {
         return Ok(Seen::private());
     }
-    let stamp = snapshot.map(|row| Snapshot::read(row, 1)).transpose()?.flatten();
-    Ok(Seen { stamp: stamp.map(|snapshot| snapshot.stamp()), shared: true })
+    let stamp = snapshot.map(|row| stamp(row, 1)).transpose()?.flatten();
+    Ok(Seen { stamp, shared: true })
 }
 
 /// When the transaction of a probe began.

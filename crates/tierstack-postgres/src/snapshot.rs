@@ -1,51 +1,85 @@
-//! Snapshots and transaction ids, as Postgres says them.
+//! Snapshots and transaction ids, as Postgres says them, and the history in which they are counted.
 
-use tierstack_core::Stamp;
-use tokio_postgres::Row;
+use tierstack_core::{Stamp, Xid};
+use tokio_postgres::{Error, Row};
 
-/// The snapshot of the statement, and the history in which its ids are counted. On a standby there is no position to
-/// write at, and so no timeline.
+/// Two columns of a statement over `pg_control_system()`: timeline and system. On a standby there is no position to write
+/// at, and so no timeline.
 ///
-/// All of it is asked each time. A connection outlives a promotion, and behind a pooler it outlives its server.
+/// They are asked each time: a connection outlives a promotion, and behind a pooler it outlives its server.
+macro_rules! history {
+    () => {
+        concat!(
+            "CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.substr(",
+            "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END, system_identifier"
+        )
+    };
+}
+pub(crate) use history;
+
+/// When the transaction began, and the snapshot of this statement.
 pub(crate) const SNAPSHOT: &str = concat!(
-    "SELECT pg_catalog.now(), pg_catalog.pg_current_snapshot()::pg_catalog.text, CASE WHEN NOT pg_catalog.pg_is_in_recovery() ",
-    "THEN pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END, ",
-    "(SELECT system_identifier FROM pg_catalog.pg_control_system())"
+    "SELECT pg_catalog.now(), pg_catalog.pg_current_snapshot()::pg_catalog.text, ",
+    history!(),
+    " FROM pg_catalog.pg_control_system()"
 );
 
-/// A snapshot, and the history in which its ids are counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Snapshot {
+/// A history of transactions: ids are comparable within one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct History {
     system: u64,
     timeline: u32,
+}
+
+impl History {
+    /// Reads the two columns from `first` on. `None` if they are of a standby, or in a form that isn't known here.
+    ///
+    /// # Errors
+    /// When a column is of another type.
+    pub(crate) fn read(row: &Row, first: usize) -> Result<Option<History>, Error> {
+        // Postgres has no unsigned integers: it shows the upper half as negative ones.
+        let (timeline, system): (Option<&str>, i64) = (row.try_get(first)?, row.try_get(first + 1)?);
+        let timeline = timeline.and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        Ok(timeline.map(|timeline| History { system: system.cast_unsigned(), timeline }))
+    }
+
+    pub(crate) fn of(xid: &Xid) -> Self {
+        History { system: xid.system, timeline: xid.timeline }
+    }
+
+    pub(crate) fn xid(self, id: u64) -> Xid {
+        Xid { system: self.system, timeline: self.timeline, id }
+    }
+}
+
+/// Reads a snapshot, and its history, from the three columns from `first` on. `None` if they are of a standby, or in a form
+/// that isn't known here.
+///
+/// # Errors
+/// When a column is of another type.
+pub(crate) fn stamp(row: &Row, first: usize) -> Result<Option<Stamp>, Error> {
+    let snapshot = Snapshot::parse(row.try_get(first)?);
+    Ok(snapshot.zip(History::read(row, first + 1)?).map(|(snapshot, history)| snapshot.stamp(history)))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Snapshot {
     xmin: u64,
     xmax: u64,
     xip: Vec<u64>,
 }
 
 impl Snapshot {
-    /// Reads the three columns from `first` on. `None` if they are of a standby, or in a form that isn't known here.
-    ///
-    /// # Errors
-    /// When a column is of another type.
-    pub(crate) fn read(row: &Row, first: usize) -> Result<Option<Snapshot>, tokio_postgres::Error> {
-        let (snapshot, timeline) = (row.try_get(first)?, row.try_get(first + 1)?);
-        // Postgres has no unsigned integers: it shows the upper half as negative ones.
-        let system: i64 = row.try_get(first + 2)?;
-        Ok(Snapshot::parse(snapshot, timeline, system.cast_unsigned()))
-    }
-
-    fn parse(snapshot: &str, timeline: Option<&str>, system: u64) -> Option<Snapshot> {
-        let timeline = u32::from_str_radix(timeline?, 16).ok()?;
-        let (xmin, rest) = snapshot.split_once(':')?;
+    fn parse(text: &str) -> Option<Snapshot> {
+        let (xmin, rest) = text.split_once(':')?;
         let (xmax, in_progress) = rest.split_once(':')?;
         let ids = in_progress.split(',').filter(|id| !id.is_empty());
         let xip = ids.map(|id| id.parse().ok()).collect::<Option<_>>()?;
-        Some(Snapshot { system, timeline, xmin: xmin.parse().ok()?, xmax: xmax.parse().ok()?, xip })
+        Some(Snapshot { xmin: xmin.parse().ok()?, xmax: xmax.parse().ok()?, xip })
     }
 
-    pub(crate) fn stamp(&self) -> Stamp {
-        Stamp::new(self.system, self.timeline, self.xmin, self.xmax, &self.xip)
+    fn stamp(&self, history: History) -> Stamp {
+        Stamp::new(history.system, history.timeline, self.xmin, self.xmax, &self.xip)
     }
 }
 
@@ -55,9 +89,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_read_as_postgres_prints_it() {
-        let of = |xmin, xmax, xip: &[u64]| {
-            Some(Snapshot { system: u64::MAX, timeline: 0x1f, xmin, xmax, xip: xip.to_vec() })
-        };
+        let of = |xmin, xmax, xip: &[u64]| Some(Snapshot { xmin, xmax, xip: xip.to_vec() });
         for (text, snapshot) in [
             ("10:10:", of(10, 10, &[])),
             ("10:20:10,14,15", of(10, 20, &[10, 14, 15])),
@@ -69,10 +101,7 @@ mod tests {
             ("10:20:x", None),
             ("10:-20:", None),
         ] {
-            assert_eq!(Snapshot::parse(text, Some("0000001F"), u64::MAX), snapshot, "{text}");
-        }
-        for timeline in [None, Some(""), Some("x")] {
-            assert_eq!(Snapshot::parse("10:10:", timeline, 1), None, "{timeline:?}");
+            assert_eq!(Snapshot::parse(text), snapshot, "{text}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One server for a test binary, and a database for each test.
 #![allow(dead_code, reason = "each test binary takes what it needs")]
 
+pub(crate) mod watched;
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
