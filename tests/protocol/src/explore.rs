@@ -1,0 +1,130 @@
+//! Breadth first over states, each visited once; the way to the first state of each anomaly is the shortest.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::memo::Memo;
+use crate::scenario::Scenario;
+use crate::state::State;
+use crate::{bus, environment, readers, verdict, writers};
+
+/// Above this many states a scenario is too large to be read, and the exploration fails.
+const MOST_STATES: usize = 3_000_000;
+
+/// Who did it, and what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step(pub Who, pub &'static str);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    Writer(usize),
+    Reader(usize),
+    Node(usize),
+    Origin(usize),
+    L2,
+    Dependency,
+    Feed,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Step(who, what) = self;
+        match who {
+            Who::Writer(place) => write!(f, "W{}.{what}", place + 1),
+            Who::Reader(place) => write!(f, "R{place}.{what}"),
+            Who::Node(0) => write!(f, "A.{what}"),
+            Who::Node(_) => write!(f, "B.{what}"),
+            Who::Origin(place) => write!(f, "W{}.{what}", place + 1),
+            Who::L2 => write!(f, "L2.{what}"),
+            Who::Dependency => write!(f, "dependency.{what}"),
+            Who::Feed => write!(f, "feed.{what}"),
+        }
+    }
+}
+
+/// The steps that a state offers.
+pub struct Steps<'a> {
+    pub scenario: &'a Scenario,
+    pub memo: &'a Memo,
+    next: Vec<(Step, State)>,
+}
+
+impl Steps<'_> {
+    /// Offers a step that makes of `from` what `change` makes of it.
+    pub fn offer(&mut self, from: &State, step: Step, change: impl FnOnce(&mut State, &Self)) {
+        let mut state = from.clone();
+        change(&mut state, self);
+        state.rename();
+        self.next.push((step, state));
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Explored {
+    pub states: usize,
+    pub steps: usize,
+    pub anomalies: Anomalies,
+    traces: Vec<(Anomaly, Vec<Step>)>,
+}
+
+impl Explored {
+    /// The shortest way to an anomaly, as text.
+    #[must_use]
+    pub fn trace(&self, anomaly: Anomaly) -> Option<String> {
+        let (_, steps) = self.traces.iter().find(|(of, _)| *of == anomaly)?;
+        Some(steps.iter().map(Step::to_string).collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// Visits every state that the scenario can reach.
+///
+/// # Panics
+/// If there are more than a scenario may have.
+#[must_use]
+pub fn explore(scenario: &Scenario) -> Explored {
+    let memo = Memo::new();
+    let mut found = Explored::default();
+    let mut seen: HashSet<State, foldhash::fast::RandomState> = HashSet::default();
+    let mut ways: Vec<(u32, Step)> = Vec::new();
+    let mut open = VecDeque::new();
+    let first = State::first(scenario);
+    seen.insert(first.clone());
+    ways.push((0, Step(Who::L2, "begins")));
+    open.push_back((0_u32, first));
+    let mut steps = Steps { scenario, memo: &memo, next: Vec::new() };
+    while let Some((place, state)) = open.pop_front() {
+        let shown = verdict::of(&state, scenario, &memo);
+        for anomaly in shown.without(found.anomalies).each() {
+            found.traces.push((anomaly, way(&ways, place)));
+        }
+        found.anomalies = found.anomalies.with(shown);
+        writers::offer(&state, &mut steps);
+        readers::offer(&state, &mut steps);
+        environment::offer(&state, &mut steps);
+        bus::offer(&state, &mut steps);
+        found.steps += steps.next.len();
+        for (step, next) in steps.next.drain(..) {
+            if !seen.contains(&next) {
+                seen.insert(next.clone());
+                open.push_back((u32::try_from(ways.len()).expect("bounded below"), next));
+                ways.push((place, step));
+            }
+        }
+        assert!(ways.len() <= MOST_STATES, "{}: more than {MOST_STATES} states", scenario.name);
+    }
+    found.states = seen.len();
+    found
+}
+
+fn way(ways: &[(u32, Step)], mut place: u32) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while place != 0 {
+        let (before, step) = ways[place as usize];
+        steps.push(step);
+        place = before;
+    }
+    steps.reverse();
+    steps
+}

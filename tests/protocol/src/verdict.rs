@@ -1,0 +1,104 @@
+//! What a state shows.
+
+use tierstack_core::Filled;
+
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::l2::{Answer, Call, Leased};
+use crate::mechanism::Mechanism;
+use crate::memo::Memo;
+use crate::record::{Body, Record, Value, Writes};
+use crate::scenario::{Reader as Kind, Scenario};
+use crate::state::{Hearing, ReaderAt, State, WriterAt};
+use crate::token::Tok;
+
+/// What a lookup that begins and reads in this state would be shown.
+#[must_use]
+pub fn of(state: &State, scenario: &Scenario, memo: &Memo) -> Anomalies {
+    let mut shown = Anomalies::default();
+    let (visible, acknowledged) = (state.visible(), state.acknowledged());
+    let settled = is_settled(state, scenario);
+    if let Some(Value { rows, .. }) = state.hit(scenario) {
+        shown.add(Anomaly::Visible, !rows.has_all(visible));
+        shown.add(Anomaly::Acknowledged, !rows.has_all(acknowledged));
+        shown.add(Anomaly::Dirty, !visible.has_all(rows));
+        shown.add(Anomaly::ForGood, settled && !rows.has_all(visible));
+    }
+    if scenario.reader == Kind::Ours {
+        shown.add(Anomaly::TwoFills, bearers(state) > 1);
+        shown.add(Anomaly::Unfillable, is_held_by_nobody(state) || (settled && !can_be_filled(state, memo)));
+    }
+    for node in 0..state.nodes.len() {
+        judge_node(state, scenario, node, &mut shown);
+    }
+    shown
+}
+
+/// Nothing is under way; where a crash is among the faults, readers may be dead.
+fn is_settled(state: &State, scenario: &Scenario) -> bool {
+    let over = [WriterAt::Start, WriterAt::Acknowledged, WriterAt::Quit, WriterAt::Crashed];
+    state.under_way().is_empty()
+        && state.writers.iter().all(|writer| over.contains(&writer.at))
+        && (scenario.faults.crash || state.readers.iter().all(|reader| !reader.is_under_way()))
+        && (!scenario.feed || state.fed.has_all(state.visible()))
+}
+
+/// How many would fill under the right that the record bears.
+fn bearers(state: &State) -> usize {
+    let Some(Record { right, .. }) = state.row.filter(|record| !record.right.is_none()) else { return 0 };
+    let readers = state.readers.iter().filter(|reader| {
+        let waits = matches!(reader.at, ReaderAt::Unanswered | ReaderAt::Leased | ReaderAt::Loaded);
+        waits && reader.right == right
+    });
+    let writers = state.writers.iter().filter(|writer| writer.claim == right || writer.hold == right);
+    readers.count() + writers.count()
+}
+
+/// A right that nobody will use keeps others waiting. That of the dead does, too, and one that came back by a failover: until
+/// it ends.
+fn is_held_by_nobody(state: &State) -> bool {
+    let excused = state.failed_over || state.writers.iter().any(|writer| writer.at == WriterAt::Crashed);
+    !excused && state.row.is_some_and(|record| record.right_stands) && bearers(state) == 0
+}
+
+/// Whether a lookup that comes when all rights and holds have ended may load and fill.
+fn can_be_filled(state: &State, memo: &Memo) -> bool {
+    let mut row = state.row;
+    if let Some(record) = &mut row {
+        record.right_stands = false;
+        if let Body::Floor(floor) = &mut record.body {
+            floor.holds.iter_mut().for_each(|hold| hold.stands = false);
+        }
+    }
+    let observed = row.filter(|record| record.as_value().is_some()).map_or(Tok::NONE, |record| record.token);
+    let (right, token) = (Tok(61), Tok(62));
+    let value = Value { rows: Writes::NONE, stamp: Some(Writes(0xff)), rests_on: Tok::NONE };
+    memo.call(&mut row, Call::Lease { right, observed }) == Answer::Leased(Leased::Right)
+        && memo.call(&mut row, Call::Fill { right, brings: Some((token, value)) }) == Answer::Filled(Filled::Ok)
+}
+
+/// What L1 of a node answers, and what its flights would.
+fn judge_node(state: &State, scenario: &Scenario, place: usize, shown: &mut Anomalies) {
+    let node = &state.nodes[place];
+    let acknowledged = state.acknowledged();
+    let here = scenario.writers.iter().enumerate().filter(|(_, (_, on))| usize::from(*on) == place);
+    let own = here.fold(Writes::NONE, |all, (writer, _)| all.with(Writes::one(writer)));
+    let own = acknowledged.without(acknowledged.without(own));
+    // Within Δ of a cut it is not noticed yet, and so long may entries be old.
+    let unnoticed = node.hearing == Hearing::Cut && scenario.has(Mechanism::Deafness);
+    let delivered = !unnoticed && node.queue.is_empty();
+    if let Some(entry) = node.l1 {
+        let answers = entry.brief || matches!(node.hearing, Hearing::Alive | Hearing::Cut);
+        let old = !entry.rows.has_all(acknowledged);
+        shown.add(Anomaly::Own, answers && !entry.rows.has_all(own));
+        shown.add(Anomaly::Delivered, answers && if entry.brief { entry.old } else { delivered && old });
+    }
+    for (reader, _) in state.readers.iter().zip(&scenario.readers).filter(|(_, on)| usize::from(**on) == place) {
+        let has = matches!(reader.at, ReaderAt::Loaded | ReaderAt::Got | ReaderAt::GotBrief);
+        if has && !reader.detached {
+            let alive = delivered && node.hearing == Hearing::Alive;
+            let old = !reader.loaded.rows.has_all(own)
+                || (alive && !reader.loaded.rows.has_all(acknowledged));
+            shown.add(Anomaly::Joined, old);
+        }
+    }
+}
