@@ -153,7 +153,8 @@ impl Steps<'_> {
         filled
     }
 
-    /// Invalidates, and tells all nodes but the one that does it, which does more than it would do then.
+    /// Invalidates, and tells all nodes. The one that does it does more by itself, so that it need not hear, unless the
+    /// writer dies before.
     pub fn invalidate(&self, state: &mut State, ask: Invalidation, node: Option<usize>) {
         let key = if self.scenario.list { Key::Dependency } else { Key::Row };
         let mut cell = Self::get(state, key);
@@ -169,7 +170,8 @@ impl Steps<'_> {
         }
         let told = cell.map_or(Tok::NONE, |record| record.token);
         for (place, node_there) in state.nodes.iter_mut().enumerate() {
-            if Some(place) != node && matches!(node_there.hearing, Hearing::Alive | Hearing::Subscribed) {
+            let hears = Some(place) != node || self.scenario.faults.crash;
+            if hears && matches!(node_there.hearing, Hearing::Alive | Hearing::Subscribed) {
                 node_there.queue.push(told);
             }
         }

@@ -3,6 +3,7 @@
 
 pub mod anomaly;
 pub mod bus;
+pub mod catalogue;
 pub mod environment;
 pub mod explore;
 pub mod l2;

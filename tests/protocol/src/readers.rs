@@ -124,7 +124,7 @@ impl One<'_> {
             state.readers[self.place].right = right;
         };
         // Who loaded before it asked has what it would load.
-        let next = if self.me().loaded == Value::default() && self.me().stampless() { At::Leased } else { At::Loaded };
+        let next = if steps.scenario.has(Mechanism::RightBeforeLoad) { At::Leased } else { At::Loaded };
         match leased {
             Leased::Right => {
                 self.go(steps, "lease", next, |state, _| {
@@ -133,10 +133,13 @@ impl One<'_> {
                     (me.at, me.observed) = (next, Tok::NONE);
                 });
                 if steps.scenario.faults.lost && self.me().at != At::Unanswered {
-                    self.go(steps, "lease, answer lost", At::Unanswered, |state, _| {
+                    self.go(steps, "lease, answer lost", At::Unanswered, |state, steps| {
                         set(state);
                         let me = &mut state.readers[self.place];
                         (me.at, me.observed) = (At::Unanswered, observed);
+                        if !steps.scenario.has(Mechanism::RightRepeated) {
+                            me.right = Tok::NONE;
+                        }
                     });
                 }
             }
@@ -197,24 +200,24 @@ impl One<'_> {
             let old = steps.scenario.l1 && !rows.has_all(state.acknowledged());
             let me = &mut state.readers[self.place];
             (me.loaded, me.old) = (Value { rows, stamp, ..me.loaded }, old);
-            if steps.scenario.list && !steps.scenario.has(Mechanism::DependencyFirst) {
-                self.lease_dependency(state, steps);
-            }
         });
     }
 
     fn fills(&self, steps: &mut Steps<'_>) {
-        let (right, loaded) = (self.me().right, self.me().loaded);
+        let right = self.me().right;
         let open = !steps.scenario.list
             || !steps.scenario.has(Mechanism::DependencyOpen)
-            || self.me().ground.seen_by(loaded.stamp);
+            || self.me().ground.seen_by(self.me().loaded.stamp);
         if !open {
             return self.go(steps, "stores nothing", At::Done, |state, steps| {
                 steps.fill(state, right, None);
             });
         }
         self.go(steps, "fill", At::Done, |state, steps| {
-            let token = state.draw();
+            if steps.scenario.list && !steps.scenario.has(Mechanism::DependencyFirst) {
+                self.lease_dependency(state, steps);
+            }
+            let (token, loaded) = (state.draw(), state.readers[self.place].loaded);
             let filled = steps.fill(state, right, Some((token, loaded)));
             if steps.scenario.l1 {
                 let me = &mut state.readers[self.place];
@@ -281,12 +284,6 @@ impl One<'_> {
                 steps.set(state, Key::Row, Some(Record::value(Tok::NONE, value)));
             }
         });
-    }
-}
-
-impl Reader {
-    fn stampless(&self) -> bool {
-        self.loaded.stamp.is_none()
     }
 }
 

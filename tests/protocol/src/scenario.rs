@@ -15,6 +15,8 @@ pub enum Writer {
     Feed,
     /// An origin without transactions: a hold before, dropped after.
     Hold { put: bool },
+    /// Writes nothing, and calls `invalidate`.
+    Bystander,
     /// Deletes after COMMIT.
     DeleteAfter,
     /// Deletes before COMMIT.

@@ -7,8 +7,8 @@ use crate::l2::{Answer, Call, Leased};
 use crate::mechanism::Mechanism;
 use crate::memo::Memo;
 use crate::record::{Body, Record, Value, Writes};
-use crate::scenario::{Reader as Kind, Scenario};
-use crate::state::{Hearing, ReaderAt, State, WriterAt};
+use crate::scenario::{Reader as Kind, Scenario, Writer};
+use crate::state::{Hearing, ReaderAt, State, Tx, WriterAt};
 use crate::token::Tok;
 
 /// What a lookup that begins and reads in this state would be shown.
@@ -76,13 +76,28 @@ fn can_be_filled(state: &State, memo: &Memo) -> bool {
         && memo.call(&mut row, Call::Fill { right, brings: Some((token, value)) }) == Answer::Filled(Filled::Ok)
 }
 
+/// The writes of which every node was told: when they were acknowledged; by the feed, later; before they were sent, where
+/// the writer died since, unless that mark was evicted.
+fn told(state: &State, scenario: &Scenario) -> Writes {
+    let each = scenario.writers.iter().zip(&state.writers).enumerate();
+    let told = each.filter(|(place, ((kind, _), writer))| match kind {
+        Writer::Feed => state.fed.has_all(Writes::one(*place)),
+        Writer::Strict { .. } | Writer::Hold { .. } if writer.at == WriterAt::Crashed => {
+            writer.tx == Tx::Visible && !scenario.faults.evict && scenario.has(Mechanism::FloorFirst)
+        }
+        _ => writer.at == WriterAt::Acknowledged,
+    });
+    told.fold(Writes::NONE, |all, (place, _)| all.with(Writes::one(place)))
+}
+
 /// What L1 of a node answers, and what its flights would.
 fn judge_node(state: &State, scenario: &Scenario, place: usize, shown: &mut Anomalies) {
     let node = &state.nodes[place];
-    let acknowledged = state.acknowledged();
-    let here = scenario.writers.iter().enumerate().filter(|(_, (_, on))| usize::from(*on) == place);
+    let acknowledged = told(state, scenario);
+    let here = scenario.writers.iter().enumerate();
+    let here = here.filter(|(_, (kind, on))| usize::from(*on) == place && *kind != Writer::Feed);
     let own = here.fold(Writes::NONE, |all, (writer, _)| all.with(Writes::one(writer)));
-    let own = acknowledged.without(acknowledged.without(own));
+    let own = state.acknowledged().without(state.acknowledged().without(own));
     // Within Δ of a cut it is not noticed yet, and so long may entries be old.
     let unnoticed = node.hearing == Hearing::Cut && scenario.has(Mechanism::Deafness);
     let delivered = !unnoticed && node.queue.is_empty();
@@ -92,12 +107,14 @@ fn judge_node(state: &State, scenario: &Scenario, place: usize, shown: &mut Anom
         shown.add(Anomaly::Own, answers && !entry.rows.has_all(own));
         shown.add(Anomaly::Delivered, answers && if entry.brief { entry.old } else { delivered && old });
     }
+    let crashed = acknowledged.without(state.acknowledged());
     for (reader, _) in state.readers.iter().zip(&scenario.readers).filter(|(_, on)| usize::from(**on) == place) {
         let has = matches!(reader.at, ReaderAt::Loaded | ReaderAt::Got | ReaderAt::GotBrief);
         if has && !reader.detached {
-            let alive = delivered && node.hearing == Hearing::Alive;
-            let old = !reader.loaded.rows.has_all(own)
-                || (alive && !reader.loaded.rows.has_all(acknowledged));
+            // What was loaded without a right is joined for Δ, as a brief entry answers for it.
+            let alive = delivered && node.hearing == Hearing::Alive && reader.at != ReaderAt::GotBrief;
+            let told = if alive { acknowledged.without(crashed) } else { own };
+            let old = !reader.loaded.rows.has_all(told);
             shown.add(Anomaly::Joined, old);
         }
     }

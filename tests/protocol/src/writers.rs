@@ -19,6 +19,7 @@ pub fn offer(state: &State, steps: &mut Steps<'_>) {
             Kind::Fast { put } => one.after(Some(put), steps),
             Kind::Manual => one.after(None, steps),
             Kind::Feed => one.silent(steps),
+            Kind::Bystander => one.invalidates(steps),
             Kind::Hold { put } => one.hold(put, steps),
             Kind::DeleteAfter => one.deletes(false, true, steps),
             Kind::DeleteInside => one.deletes(true, false, steps),
@@ -225,6 +226,15 @@ impl One<'_> {
             }
             At::Sent => self.answered(At::Acknowledged, steps),
             _ => {}
+        }
+    }
+
+    fn invalidates(&self, steps: &mut Steps<'_>) {
+        if self.me().at == At::Start {
+            self.go(steps, "invalidate", At::Quit, |state, steps| {
+                let ask = Invalidation { token: state.draw(), finished: true, ..Invalidation::default() };
+                steps.invalidate(state, ask, Some(self.node));
+            });
         }
     }
 
