@@ -5,7 +5,7 @@ use std::fmt;
 /// What a state shows to a lookup that begins and reads in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Anomaly {
+pub(crate) enum Anomaly {
     /// An old value stays in L2, and nothing but the end of its life will remove it.
     ForGood,
     /// L2 answers what is older than an acknowledged write.
@@ -27,7 +27,7 @@ pub enum Anomaly {
 }
 
 impl Anomaly {
-    pub const ALL: [Anomaly; 9] = [
+    pub(crate) const ALL: [Anomaly; 9] = [
         Anomaly::ForGood,
         Anomaly::Acknowledged,
         Anomaly::Visible,
@@ -40,8 +40,7 @@ impl Anomaly {
     ];
 
     /// Its letter in the table.
-    #[must_use]
-    pub fn letter(self) -> char {
+    pub(crate) fn letter(self) -> char {
         match self {
             Anomaly::ForGood => 'F',
             Anomaly::Acknowledged => 'A',
@@ -56,41 +55,51 @@ impl Anomaly {
     }
 }
 
+impl Anomaly {
+    /// What the table says of its letter.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Anomaly::ForGood => {
+                "finds an old value in L2, and nothing but the end of its life will remove it"
+            }
+            Anomaly::Acknowledged => "is answered from L2 what is older than an acknowledged write",
+            Anomaly::Visible => "is answered from L2 what is older than a visible write",
+            Anomaly::Unfillable => "can't fill the key, though nobody is at work on it",
+            Anomaly::Delivered => "is answered from L1 what is older than a write of which all is delivered",
+            Anomaly::Own => "is answered from L1 what is older than a write acknowledged on that very node",
+            Anomaly::Joined => "joins a load that is older than such a write",
+            Anomaly::TwoFills => "is one of two that may fill at once",
+            Anomaly::Dirty => "is answered from L2 what was never committed",
+        }
+    }
+}
+
 /// A set of them.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Anomalies(u16);
+pub(crate) struct Anomalies(u16);
 
 impl Anomalies {
-    #[must_use]
-    pub fn of(each: &[Anomaly]) -> Self {
-        Anomalies(each.iter().fold(0, |all, one| all | 1 << *one as u8))
-    }
-
-    pub fn add(&mut self, one: Anomaly, shown: bool) {
+    pub(crate) fn add(&mut self, one: Anomaly, shown: bool) {
         self.0 |= u16::from(shown) << one as u8;
     }
 
-    #[must_use]
-    pub fn has(self, one: Anomaly) -> bool {
+    pub(crate) fn has(self, one: Anomaly) -> bool {
         self.0 >> one as u8 & 1 == 1
     }
 
-    #[must_use]
-    pub fn with(self, other: Anomalies) -> Self {
+    pub(crate) fn with(self, other: Anomalies) -> Self {
         Anomalies(self.0 | other.0)
     }
 
-    #[must_use]
-    pub fn without(self, other: Anomalies) -> Self {
+    pub(crate) fn without(self, other: Anomalies) -> Self {
         Anomalies(self.0 & !other.0)
     }
 
-    #[must_use]
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    pub fn each(self) -> impl Iterator<Item = Anomaly> {
+    pub(crate) fn each(self) -> impl Iterator<Item = Anomaly> {
         Anomaly::ALL.into_iter().filter(move |one| self.has(*one))
     }
 }

@@ -6,7 +6,7 @@ use crate::record::Record;
 use crate::state::{Hearing, State};
 use crate::writers::forget;
 
-pub fn offer(state: &State, steps: &mut Steps<'_>) {
+pub(crate) fn offer(state: &State, steps: &mut Steps<'_>) {
     for place in 0..state.nodes.len() {
         let node = &state.nodes[place];
         if node.l1.is_some() {

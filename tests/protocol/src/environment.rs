@@ -8,7 +8,7 @@ use crate::scenario::Writer as Kind;
 use crate::state::{State, Tx, WriterAt};
 use crate::token::Tok;
 
-pub fn offer(state: &State, steps: &mut Steps<'_>) {
+pub(crate) fn offer(state: &State, steps: &mut Steps<'_>) {
     for place in 0..state.writers.len() {
         origin(state, place, steps);
     }

@@ -10,7 +10,7 @@ use crate::token::{Renaming, Tok};
 
 /// A call about one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
+pub(crate) enum Call {
     Lease { right: Tok, observed: Tok },
     Fill { right: Tok, brings: Option<(Tok, Value)> },
     Invalidate(Invalidation),
@@ -18,18 +18,18 @@ pub enum Call {
 
 /// An invalidation; what is not said is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Invalidation {
-    pub xids: Writes,
-    pub hold: Tok,
-    pub drops: Each<Tok>,
-    pub token: Tok,
-    pub claim: Tok,
-    pub finished: bool,
+pub(crate) struct Invalidation {
+    pub(crate) xids: Writes,
+    pub(crate) hold: Tok,
+    pub(crate) drops: Each<Tok>,
+    pub(crate) token: Tok,
+    pub(crate) claim: Tok,
+    pub(crate) finished: bool,
 }
 
 /// What a lease is answered; of a wait, the model knows no time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Leased {
+pub(crate) enum Leased {
     Record,
     Right,
     Wait,
@@ -37,14 +37,14 @@ pub enum Leased {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
+pub(crate) enum Answer {
     Leased(Leased),
     Filled(Filled),
     Invalidated(Invalidated),
 }
 
 impl Call {
-    pub fn tokens(&mut self, each: &mut impl FnMut(&mut Tok)) {
+    pub(crate) fn tokens(&mut self, each: &mut impl FnMut(&mut Tok)) {
         match self {
             Call::Lease { right, observed } => {
                 each(right);
@@ -66,14 +66,14 @@ impl Call {
         }
     }
 
-    pub fn rename(&mut self, renaming: &mut Renaming) {
+    pub(crate) fn rename(&mut self, renaming: &mut Renaming) {
         self.tokens(&mut |token| renaming.rename(token));
     }
 }
 
 /// Which key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub(crate) enum Key {
     Row,
     Dependency,
 }
@@ -84,7 +84,7 @@ impl Steps<'_> {
     }
 
     /// Changes what is at a key, and notes what was there while a failover may come.
-    pub fn set(&self, state: &mut State, key: Key, after: Cell) {
+    pub(crate) fn set(&self, state: &mut State, key: Key, after: Cell) {
         let most = usize::from(self.scenario.faults.failover);
         let cell = match key {
             Key::Row => &mut state.row,
@@ -110,7 +110,7 @@ impl Steps<'_> {
     }
 
     /// Asks for a right.
-    pub fn lease(&self, state: &mut State, key: Key, right: Tok, observed: Tok) -> Leased {
+    pub(crate) fn lease(&self, state: &mut State, key: Key, right: Tok, observed: Tok) -> Leased {
         let mut cell = Self::get(state, key);
         let answer = self.memo.call(&mut cell, Call::Lease { right, observed });
         self.set(state, key, cell);
@@ -121,7 +121,7 @@ impl Steps<'_> {
     }
 
     /// Fills the row, or gives the right up.
-    pub fn fill(&self, state: &mut State, right: Tok, brings: Option<(Tok, Value)>) -> Filled {
+    pub(crate) fn fill(&self, state: &mut State, right: Tok, brings: Option<(Tok, Value)>) -> Filled {
         let there = state.row;
         if brings.is_none() && !self.has(Mechanism::RightReleased) {
             return Filled::Released;
@@ -155,7 +155,7 @@ impl Steps<'_> {
 
     /// Invalidates, and tells all nodes. The one that does it does more by itself, so that it need not hear, unless the
     /// writer dies before.
-    pub fn invalidate(&self, state: &mut State, ask: Invalidation, node: Option<usize>) {
+    pub(crate) fn invalidate(&self, state: &mut State, ask: Invalidation, node: Option<usize>) {
         let key = if self.scenario.list { Key::Dependency } else { Key::Row };
         let mut cell = Self::get(state, key);
         if let (false, Some(Record { body: Body::Floor(floor), .. })) =
@@ -178,7 +178,7 @@ impl Steps<'_> {
     }
 
     /// Takes away what is at the row's key, as protocols that don't work do.
-    pub fn delete(&self, state: &mut State) {
+    pub(crate) fn delete(&self, state: &mut State) {
         self.set(state, Key::Row, None);
     }
 }

@@ -3,7 +3,7 @@
 /// A sentence of the protocol. Without it, the model finds what the sentence is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Mechanism {
+pub(crate) enum Mechanism {
     /// An invalidation is told in every case, even where it changes nothing.
     ToldAlways,
     /// L1 takes only what L2 holds: a hit, or a fill that was answered ok; the rest is brief.
@@ -68,22 +68,19 @@ pub enum Mechanism {
 
 /// The mechanisms that are taken out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Without(u64);
+pub(crate) struct Without(u64);
 
 impl Without {
-    #[must_use]
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Without(0)
     }
 
-    #[must_use]
-    pub fn of(mechanisms: &[Mechanism]) -> Self {
+    pub(crate) fn of(mechanisms: &[Mechanism]) -> Self {
         Without(mechanisms.iter().fold(0, |all, one| all | 1 << *one as u8))
     }
 
     /// Whether that one is at work.
-    #[must_use]
-    pub fn has(self, mechanism: Mechanism) -> bool {
+    pub(crate) fn has(self, mechanism: Mechanism) -> bool {
         self.0 >> mechanism as u8 & 1 == 0
     }
 }

@@ -1,18 +1,16 @@
 //! What the scripts do, run once for each distinct (record, call) in a Redis of our own.
 
-use std::cell::{Cell as StdCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tierstack_core::{
-    Channel, Fill, Invalidate, KeyFormat, LeaseFor, Leased as Reply, Tier, Token, WireKey,
-};
+use tierstack_core::{Channel, Fill, Invalidate, KeyFormat, LeaseFor, Leased as Reply, Tier, Token, WireKey};
 use tierstack_redis::{RedisSettings, RedisTier};
 use tierstack_servers::Redis;
 
 use crate::l2::{Answer, Call, Invalidation, Leased};
-use crate::record::{Cell, Record, Writes};
+use crate::record::{Cell, Record};
 use crate::token::{Renaming, Tok};
 
 type Hasher = foldhash::fast::RandomState;
@@ -23,32 +21,22 @@ const LIFE: Duration = Duration::from_secs(7_200);
 const PUT_MS: u64 = 600_000;
 
 /// The scripts, remembered. Each exploration has one of its own before the one that all share.
-pub struct Memo {
+pub(crate) struct Memo {
     own: RefCell<Table>,
-    asked: StdCell<u64>,
 }
 
 impl Memo {
-    #[must_use]
-    pub fn new() -> Self {
-        Memo { own: RefCell::default(), asked: StdCell::new(0) }
-    }
-
-    /// How often it was asked.
-    #[must_use]
-    pub fn asked(&self) -> u64 {
-        self.asked.get()
+    pub(crate) fn new() -> Self {
+        Memo { own: RefCell::default() }
     }
 
     /// How many distinct calls were run in Redis until now, by all explorations of this process.
-    #[must_use]
-    pub fn distinct() -> usize {
+    pub(crate) fn distinct() -> usize {
         shared().known.len()
     }
 
     /// What a call makes of what is at its key, and what it is answered.
-    pub fn call(&self, cell: &mut Cell, mut call: Call) -> Answer {
-        self.asked.set(self.asked.get() + 1);
+    pub(crate) fn call(&self, cell: &mut Cell, mut call: Call) -> Answer {
         let mut renaming = Renaming::new();
         let mut there = *cell;
         if let Some(record) = &mut there {
@@ -67,12 +55,6 @@ impl Memo {
         }
         *cell = after;
         answer
-    }
-}
-
-impl Default for Memo {
-    fn default() -> Self {
-        Memo::new()
     }
 }
 
@@ -99,9 +81,7 @@ impl Shared {
         let server = Redis::start()?;
         let client = redis::Client::open(server.url())?;
         let channel = Channel::of("protocol");
-        let mut hears = client.get_connection()?;
-        hears.as_pubsub().subscribe(channel.as_str())?;
-        // The subscription ends with its guard: it is made again where a message is awaited.
+        let hears = client.get_connection()?;
         Ok(Shared {
             known: Table::default(),
             tier: RedisTier::new(RedisSettings::new(server.url()))?,
@@ -138,8 +118,8 @@ impl Shared {
         let answer = match call {
             Call::Lease { right, observed } => self.lease(*right, *observed)?,
             Call::Fill { right, brings } => {
-                let record = brings
-                    .map(|(token, value)| Record::value(token, value).bytes(&self.key, now_ms).into());
+                let record =
+                    brings.map(|(token, value)| Record::value(token, value).bytes(&self.key, now_ms).into());
                 let fill = Fill { key: self.key.clone(), right: right.bytes(), record, life: LIFE };
                 let reply = self.runtime.block_on(self.tier.fill(&[fill]));
                 Answer::Filled(only(reply.each)?)
@@ -222,6 +202,3 @@ fn check_life(there: &Cell, call: &Call, after: &Cell, life_ms: i64) {
     let least = if prolongs { PUT_MS as i64 + 60_000 } else { 1 };
     assert!(life_ms >= least, "{call:?} on {there:?} left it to live for {life_ms} ms");
 }
-
-/// Marks are rebuilt from what the library says of them: nothing else may be in them.
-const _: () = assert!(Writes::MOST <= 8);

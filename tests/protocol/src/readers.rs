@@ -11,13 +11,12 @@ use crate::state::{Hearing, L1, Reader, ReaderAt as At, State, Tx};
 use crate::token::Tok;
 
 impl Reader {
-    #[must_use]
-    pub fn is_under_way(&self) -> bool {
-        !matches!(self.at, At::Start | At::Done)
+    pub(crate) fn is_under_way(&self) -> bool {
+        !matches!(self.at, At::Start | At::Done | At::ReadList | At::ReadGround)
     }
 }
 
-pub fn offer(state: &State, steps: &mut Steps<'_>) {
+pub(crate) fn offer(state: &State, steps: &mut Steps<'_>) {
     for place in 0..state.readers.len() {
         let one = One { state, place, node: usize::from(steps.scenario.readers[place]) };
         match steps.scenario.reader {
@@ -65,6 +64,7 @@ impl One<'_> {
                 self.loads(steps, At::Asking);
             }
             At::Start if scenario.list => {
+                self.reads_half(steps);
                 self.go(steps, "lease dependency", At::Asking, |state, steps| {
                     let right = state.draw();
                     state.readers[self.place].right = right;
@@ -92,7 +92,7 @@ impl One<'_> {
             At::Loaded => self.fills(steps),
             At::Got => self.publishes(steps, false),
             At::GotBrief => self.publishes(steps, true),
-            At::Done => {}
+            At::ReadList | At::ReadGround | At::Done => {}
         }
     }
 
@@ -106,6 +106,23 @@ impl One<'_> {
             (me.observed, me.loaded) = (token, value);
         });
         self.go(steps, "L2 stale", At::Asking, |state, _| state.readers[self.place].observed = token);
+    }
+
+    /// Reads the list, or what it rests on; the other half is read in whatever state comes.
+    fn reads_half(&self, steps: &mut Steps<'_>) {
+        let began = (self.state.visible(), self.state.acknowledged());
+        if let Some(Record { body: Body::Value(loaded), .. }) = self.state.row {
+            self.go(steps, "reads the list", At::ReadList, |state, _| {
+                state.readers[self.place] = Reader { at: At::ReadList, loaded, began, ..Reader::default() };
+            });
+        }
+        if let Some(Record { token, body: Body::Floor(ground), .. }) = self.state.dependency {
+            let loaded = Value { rests_on: token, ..Value::default() };
+            self.go(steps, "reads the dependency", At::ReadGround, |state, _| {
+                let at = At::ReadGround;
+                state.readers[self.place] = Reader { at, loaded, ground, began, ..Reader::default() };
+            });
+        }
     }
 
     fn leases(&self, steps: &mut Steps<'_>, observed: Tok) {
@@ -272,7 +289,9 @@ impl One<'_> {
         let (right, loaded) = (self.me().right, self.me().loaded);
         let may = match (kind, &self.state.row) {
             (Kind::SetIfNothing, there) => there.is_none(),
-            (Kind::SetIfNewer, Some(Record { body: Body::Value(there), .. })) => loaded.rows.has_all(there.rows),
+            (Kind::SetIfNewer, Some(Record { body: Body::Value(there), .. })) => {
+                loaded.rows.has_all(there.rows)
+            }
             (Kind::Lease | Kind::ClientLease, there) => {
                 there.is_some_and(|there| there.as_floor().is_some() && there.right == right)
             }

@@ -7,35 +7,30 @@ use tierstack_core::{Hold, Marks, Stamp, WireKey, Xid};
 use crate::token::Tok;
 
 /// A set of writes, by the writer's place: what a row shows, what a snapshot has seen, what a floor is marked with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Writes(pub u8);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Writes(pub u8);
 
 impl Writes {
-    pub const NONE: Writes = Writes(0);
-    pub const MOST: usize = 3;
+    pub(crate) const NONE: Writes = Writes(0);
+    pub(crate) const MOST: usize = 3;
 
-    #[must_use]
-    pub fn one(writer: usize) -> Self {
+    pub(crate) fn one(writer: usize) -> Self {
         Writes(1 << writer)
     }
 
-    #[must_use]
-    pub fn with(self, other: Writes) -> Self {
+    pub(crate) fn with(self, other: Writes) -> Self {
         Writes(self.0 | other.0)
     }
 
-    #[must_use]
-    pub fn without(self, other: Writes) -> Self {
+    pub(crate) fn without(self, other: Writes) -> Self {
         Writes(self.0 & !other.0)
     }
 
-    #[must_use]
-    pub fn has_all(self, other: Writes) -> bool {
+    pub(crate) fn has_all(self, other: Writes) -> bool {
         other.0 & !self.0 == 0
     }
 
-    #[must_use]
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
@@ -44,13 +39,12 @@ impl Writes {
     }
 
     /// The transactions of these writers.
-    pub fn xids(self) -> impl Iterator<Item = Xid> {
+    pub(crate) fn xids(self) -> impl Iterator<Item = Xid> {
         self.each().map(xid)
     }
 
     /// The snapshot that has seen these transactions and no others.
-    #[must_use]
-    pub fn stamp(self) -> Stamp {
+    pub(crate) fn stamp(self) -> Stamp {
         let unseen: Vec<u64> = Writes(!self.0).each().map(|writer| xid(writer).id).collect();
         let after_all = xid(Writes::MOST - 1).id + 1;
         let xmin = unseen.first().copied().unwrap_or(after_all);
@@ -66,68 +60,72 @@ impl Writes {
 const SYSTEM: u64 = 7;
 
 /// The transaction of a writer. Which number it has decides nothing: a snapshot lists those it has not seen.
-#[must_use]
-pub fn xid(writer: usize) -> Xid {
+pub(crate) fn xid(writer: usize) -> Xid {
     Xid { system: SYSTEM, timeline: 1, id: 100 + writer as u64 }
 }
 
 /// One for each writer. (A literal: the compiler stumbles over an associated constant here.)
-pub type Each<T> = [T; 3];
+pub(crate) type Each<T> = [T; 3];
 
 /// What is at a key.
-pub type Cell = Option<Record>;
+pub(crate) type Cell = Option<Record>;
 
 /// A record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Record {
-    pub token: Tok,
-    pub right: Tok,
+pub(crate) struct Record {
+    pub(crate) token: Tok,
+    pub(crate) right: Tok,
     /// Whether the right has not ended.
-    pub right_stands: bool,
-    pub body: Body,
+    pub(crate) right_stands: bool,
+    pub(crate) body: Body,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Body {
+pub(crate) enum Body {
     Value(Value),
     Floor(Floor),
 }
 
 /// A loaded row, or list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Value {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Value {
     /// The writes that it shows.
-    pub rows: Writes,
+    pub(crate) rows: Writes,
     /// The transactions that its load had seen the end of; an origin without snapshots gives none.
-    pub stamp: Option<Writes>,
+    pub(crate) stamp: Option<Writes>,
     /// The token of the dependency record that it rests on.
-    pub rests_on: Tok,
+    pub(crate) rests_on: Tok,
 }
 
 /// The marks of a floor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Floor {
-    pub xids: Writes,
-    pub holds: Each<Held>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Floor {
+    pub(crate) xids: Writes,
+    pub(crate) holds: Each<Held>,
 }
 
 /// A hold; the one of no token is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Held {
-    pub id: Tok,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Held {
+    pub(crate) id: Tok,
     /// Whether it has not ended.
-    pub stands: bool,
+    pub(crate) stands: bool,
+}
+
+impl Value {
+    pub(crate) fn writes(&mut self, each: &mut impl FnMut(&mut Writes)) {
+        each(&mut self.rows);
+        self.stamp.iter_mut().for_each(each);
+    }
 }
 
 impl Floor {
     /// Whether a hold stands.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.holds.iter().any(|hold| hold.stands)
     }
 
-    #[must_use]
-    pub fn marks(&self) -> Marks {
+    pub(crate) fn marks(&self) -> Marks {
         self.marks_at(0)
     }
 
@@ -142,8 +140,7 @@ impl Floor {
     }
 
     /// Whether a load with that stamp has seen all marks, and no hold stands: by the library's own rule.
-    #[must_use]
-    pub fn seen_by(&self, stamp: Option<Writes>) -> bool {
+    pub(crate) fn seen_by(&self, stamp: Option<Writes>) -> bool {
         let stamp = stamp.map(Writes::stamp);
         self.marks().seen_by(stamp.as_ref(), past())
     }
@@ -163,28 +160,32 @@ impl Floor {
 
 impl Record {
     /// A VALUE, as it is filled.
-    #[must_use]
-    pub fn value(token: Tok, value: Value) -> Self {
+    pub(crate) fn value(token: Tok, value: Value) -> Self {
         Record { token, right: Tok::NONE, right_stands: false, body: Body::Value(value) }
     }
 
-    #[must_use]
-    pub fn as_value(&self) -> Option<&Value> {
+    pub(crate) fn as_value(&self) -> Option<&Value> {
         match &self.body {
             Body::Value(value) => Some(value),
             Body::Floor(_) => None,
         }
     }
 
-    #[must_use]
-    pub fn as_floor(&self) -> Option<&Floor> {
+    pub(crate) fn as_floor(&self) -> Option<&Floor> {
         match &self.body {
             Body::Value(_) => None,
             Body::Floor(floor) => Some(floor),
         }
     }
 
-    pub fn tokens(&mut self, each: &mut impl FnMut(&mut Tok)) {
+    pub(crate) fn writes(&mut self, each: &mut impl FnMut(&mut Writes)) {
+        match &mut self.body {
+            Body::Value(value) => value.writes(each),
+            Body::Floor(floor) => each(&mut floor.xids),
+        }
+    }
+
+    pub(crate) fn tokens(&mut self, each: &mut impl FnMut(&mut Tok)) {
         each(&mut self.token);
         each(&mut self.right);
         match &mut self.body {
@@ -194,8 +195,7 @@ impl Record {
     }
 
     /// Its bytes, with what has not ended far ahead of the tier's clock.
-    #[must_use]
-    pub fn bytes(&self, key: &WireKey, now_ms: u64) -> Vec<u8> {
+    pub(crate) fn bytes(&self, key: &WireKey, now_ms: u64) -> Vec<u8> {
         let right_until_ms = match (self.right.is_none(), self.right_stands) {
             (true, _) => 0,
             (false, true) => far(now_ms),
@@ -228,9 +228,8 @@ impl Record {
     }
 
     /// What those bytes are; everything that a reader verifies is verified.
-    #[must_use]
-    pub fn read(key: &WireKey, bytes: &[u8], now_ms: u64) -> Self {
-        let Read::Record(header) = Header::read(bytes) else { panic!("a script left no record: {bytes:?}") };
+    pub(crate) fn read(key: &WireKey, bytes: &[u8], now_ms: u64) -> Self {
+        let Read::Record(header) = Header::read(bytes) else { unreachable!("no record: {bytes:?}") };
         let body = match header.kind {
             Kind::Floor => {
                 let marks = record::marks_of(bytes).expect("a floor's header was read with its marks");

@@ -4,7 +4,7 @@ use crate::mechanism::{Mechanism, Without};
 
 /// How a writer tells L2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Writer {
+pub(crate) enum Writer {
     /// Floors before COMMIT, asserted again after it.
     Strict { put: bool },
     /// After COMMIT only, with the xid.
@@ -26,15 +26,14 @@ pub enum Writer {
 }
 
 impl Writer {
-    #[must_use]
-    pub fn puts(self) -> bool {
+    pub(crate) fn puts(self) -> bool {
         matches!(self, Writer::Strict { put: true } | Writer::Fast { put: true } | Writer::Hold { put: true })
     }
 }
 
 /// How a reader fills L2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reader {
+pub(crate) enum Reader {
     /// By our scripts.
     Ours,
     /// SET.
@@ -51,47 +50,46 @@ pub enum Reader {
 
 /// What may go wrong, besides aborts, loads that fail, and the end of any life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// A writer dies before any of its steps.
-    pub crash: bool,
+    pub(crate) crash: bool,
     /// L2 loses any record at any time.
-    pub evict: bool,
+    pub(crate) evict: bool,
     /// L2 loses its last changes, once; up to so many.
-    pub failover: u8,
+    pub(crate) failover: u8,
     /// A reply is lost: of a COMMIT, or of a lease.
-    pub lost: bool,
+    pub(crate) lost: bool,
     /// The connection of a node's bus breaks, with all that was not delivered.
-    pub cut: bool,
+    pub(crate) cut: bool,
     /// Messages overtake each other.
-    pub reorder: bool,
+    pub(crate) reorder: bool,
 }
 
 #[derive(Clone, Debug)]
-pub struct Scenario {
-    pub name: String,
+pub(crate) struct Scenario {
+    pub(crate) name: String,
     /// Each with its node.
-    pub writers: Vec<(Writer, u8)>,
+    pub(crate) writers: Vec<(Writer, u8)>,
     /// The nodes of the readers.
-    pub readers: Vec<u8>,
-    pub reader: Reader,
-    pub faults: Faults,
+    pub(crate) readers: Vec<u8>,
+    pub(crate) reader: Reader,
+    pub(crate) faults: Faults,
     /// All write one row, so that one waits for the other's end.
-    pub one_row: bool,
+    pub(crate) one_row: bool,
     /// What is cached is a list, which rests on a dependency record; writers touch that.
-    pub list: bool,
+    pub(crate) list: bool,
     /// Two nodes with L1 and a bus.
-    pub l1: bool,
+    pub(crate) l1: bool,
     /// The change feed is at work besides.
-    pub feed: bool,
+    pub(crate) feed: bool,
     /// Loads ask a standby, which follows later.
-    pub standby: bool,
-    pub without: Without,
+    pub(crate) standby: bool,
+    pub(crate) without: Without,
 }
 
 impl Scenario {
     /// Writers of one kind on node 0, readers of one kind on node 0, no fault.
-    #[must_use]
-    pub fn new(writer: Writer, writers: usize, reader: Reader, readers: usize) -> Self {
+    pub(crate) fn new(writer: Writer, writers: usize, reader: Reader, readers: usize) -> Self {
         Scenario {
             name: String::new(),
             writers: vec![(writer, 0); writers],
@@ -108,31 +106,26 @@ impl Scenario {
     }
 
     /// Whether that mechanism is at work.
-    #[must_use]
-    pub fn has(&self, mechanism: Mechanism) -> bool {
+    pub(crate) fn has(&self, mechanism: Mechanism) -> bool {
         self.without.has(mechanism)
     }
 
     /// Whether the origin has transactions and snapshots.
-    #[must_use]
-    pub fn has_snapshots(&self) -> bool {
+    pub(crate) fn has_snapshots(&self) -> bool {
         !self.writers.iter().any(|(writer, _)| matches!(writer, Writer::Hold { .. }))
     }
 
-    #[must_use]
-    pub fn named(mut self, name: &str) -> Self {
+    pub(crate) fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    #[must_use]
-    pub fn with(mut self, faults: Faults) -> Self {
+    pub(crate) fn with(mut self, faults: Faults) -> Self {
         self.faults = faults;
         self
     }
 
-    #[must_use]
-    pub fn without(mut self, mechanisms: &[Mechanism]) -> Self {
+    pub(crate) fn without(mut self, mechanisms: &[Mechanism]) -> Self {
         self.without = Without::of(mechanisms);
         self
     }

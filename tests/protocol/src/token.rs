@@ -6,27 +6,24 @@ use tierstack_core::Token;
 
 /// A token, a right or the id of a hold. Only whether two are equal means anything.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tok(pub u8);
+pub(crate) struct Tok(pub u8);
 
 impl Tok {
-    pub const NONE: Tok = Tok(0);
+    pub(crate) const NONE: Tok = Tok(0);
     /// The one token of a client that draws no other; never renamed.
-    pub const CLIENT: Tok = Tok(MOST as u8 - 1);
+    pub(crate) const CLIENT: Tok = Tok(MOST as u8 - 1);
 
-    #[must_use]
-    pub fn is_none(self) -> bool {
+    pub(crate) fn is_none(self) -> bool {
         self == Tok::NONE
     }
 
     /// As it stands in a record.
-    #[must_use]
-    pub fn bytes(self) -> Token {
+    pub(crate) fn bytes(self) -> Token {
         Token::from_bytes([self.0; 16])
     }
 
     /// As it was read from a record that the model wrote.
-    #[must_use]
-    pub fn of(token: Token) -> Self {
+    pub(crate) fn of(token: Token) -> Self {
         Tok(token.as_bytes()[0])
     }
 }
@@ -40,15 +37,14 @@ impl fmt::Debug for Tok {
 const MOST: usize = 64;
 
 /// Gives tokens the numbers 1, 2, … in the order in which they are met.
-pub struct Renaming {
+pub(crate) struct Renaming {
     new: [u8; MOST],
     old: [u8; MOST],
     next: u8,
 }
 
 impl Renaming {
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut renaming = Renaming { new: [0; MOST], old: [0; MOST], next: 1 };
         let client = Tok::CLIENT.0;
         renaming.new[usize::from(client)] = client;
@@ -56,7 +52,7 @@ impl Renaming {
         renaming
     }
 
-    pub fn rename(&mut self, token: &mut Tok) {
+    pub(crate) fn rename(&mut self, token: &mut Tok) {
         if token.is_none() {
             return;
         }
@@ -69,20 +65,22 @@ impl Renaming {
         token.0 = self.new[place];
     }
 
+    /// The name of a token that was met; the last of all for one that wasn't.
+    pub(crate) fn look_up(&self, token: &mut Tok) {
+        token.0 = match (token.is_none(), self.new[usize::from(token.0)]) {
+            (true, _) => 0,
+            (false, 0) => u8::MAX,
+            (false, new) => new,
+        };
+    }
+
     /// What a renamed token was called before.
-    pub fn restore(&self, token: &mut Tok) {
+    pub(crate) fn restore(&self, token: &mut Tok) {
         token.0 = self.old[usize::from(token.0)];
     }
 
     /// The first number that was not given.
-    #[must_use]
-    pub fn next(&self) -> u8 {
+    pub(crate) fn next(&self) -> u8 {
         self.next
-    }
-}
-
-impl Default for Renaming {
-    fn default() -> Self {
-        Renaming::new()
     }
 }

@@ -8,12 +8,11 @@ use crate::mechanism::Mechanism;
 use crate::memo::Memo;
 use crate::record::{Body, Record, Value, Writes};
 use crate::scenario::{Reader as Kind, Scenario, Writer};
-use crate::state::{Hearing, ReaderAt, State, Tx, WriterAt};
+use crate::state::{Hearing, Reader, ReaderAt, State, Tx, WriterAt, stands};
 use crate::token::Tok;
 
 /// What a lookup that begins and reads in this state would be shown.
-#[must_use]
-pub fn of(state: &State, scenario: &Scenario, memo: &Memo) -> Anomalies {
+pub(crate) fn of(state: &State, scenario: &Scenario, memo: &Memo) -> Anomalies {
     let mut shown = Anomalies::default();
     let (visible, acknowledged) = (state.visible(), state.acknowledged());
     let settled = is_settled(state, scenario);
@@ -23,6 +22,13 @@ pub fn of(state: &State, scenario: &Scenario, memo: &Memo) -> Anomalies {
         shown.add(Anomaly::Dirty, !visible.has_all(rows));
         shown.add(Anomaly::ForGood, settled && !rows.has_all(visible));
     }
+    for reader in &state.readers {
+        if let Some(rows) = read_in_two_steps(reader, state, scenario) {
+            let (visible, acknowledged) = reader.began;
+            shown.add(Anomaly::Visible, !rows.has_all(visible));
+            shown.add(Anomaly::Acknowledged, !rows.has_all(acknowledged));
+        }
+    }
     if scenario.reader == Kind::Ours {
         shown.add(Anomaly::TwoFills, bearers(state) > 1);
         shown.add(Anomaly::Unfillable, is_held_by_nobody(state) || (settled && !can_be_filled(state, memo)));
@@ -31,6 +37,19 @@ pub fn of(state: &State, scenario: &Scenario, memo: &Memo) -> Anomalies {
         judge_node(state, scenario, node, &mut shown);
     }
     shown
+}
+
+/// What a reader that has one half would be answered if it read the other now.
+fn read_in_two_steps(reader: &Reader, state: &State, scenario: &Scenario) -> Option<Writes> {
+    let (list, token, marks) = match reader.at {
+        ReaderAt::ReadList => {
+            let there = state.dependency?;
+            (reader.loaded, there.token, *there.as_floor()?)
+        }
+        ReaderAt::ReadGround => (*state.row?.as_value()?, reader.loaded.rests_on, reader.ground),
+        _ => return None,
+    };
+    stands(&list, token, &marks, scenario).then_some(list.rows)
 }
 
 /// Nothing is under way; where a crash is among the faults, readers may be dead.
@@ -73,7 +92,8 @@ fn can_be_filled(state: &State, memo: &Memo) -> bool {
     let (right, token) = (Tok(61), Tok(62));
     let value = Value { rows: Writes::NONE, stamp: Some(Writes(0xff)), rests_on: Tok::NONE };
     memo.call(&mut row, Call::Lease { right, observed }) == Answer::Leased(Leased::Right)
-        && memo.call(&mut row, Call::Fill { right, brings: Some((token, value)) }) == Answer::Filled(Filled::Ok)
+        && memo.call(&mut row, Call::Fill { right, brings: Some((token, value)) })
+            == Answer::Filled(Filled::Ok)
 }
 
 /// The writes of which every node was told: when they were acknowledged; by the feed, later; before they were sent, where
@@ -108,7 +128,9 @@ fn judge_node(state: &State, scenario: &Scenario, place: usize, shown: &mut Anom
         shown.add(Anomaly::Delivered, answers && if entry.brief { entry.old } else { delivered && old });
     }
     let crashed = acknowledged.without(state.acknowledged());
-    for (reader, _) in state.readers.iter().zip(&scenario.readers).filter(|(_, on)| usize::from(**on) == place) {
+    for (reader, _) in
+        state.readers.iter().zip(&scenario.readers).filter(|(_, on)| usize::from(**on) == place)
+    {
         let has = matches!(reader.at, ReaderAt::Loaded | ReaderAt::Got | ReaderAt::GotBrief);
         if has && !reader.detached {
             // What was loaded without a right is joined for Δ, as a brief entry answers for it.

@@ -8,11 +8,12 @@ use crate::scenario::Writer as Kind;
 use crate::state::{State, Tx, Writer, WriterAt as At};
 use crate::token::Tok;
 
-pub fn offer(state: &State, steps: &mut Steps<'_>) {
+pub(crate) fn offer(state: &State, steps: &mut Steps<'_>) {
     for place in 0..state.writers.len() {
         let (kind, node) = steps.scenario.writers[place];
         let one = One { state, place, node: usize::from(node) };
         one.crash(steps);
+        one.put_late(steps);
         match kind {
             Kind::Strict { put } if steps.scenario.has(Mechanism::FloorFirst) => one.strict(put, steps),
             Kind::Strict { .. } => one.after(Some(false), steps),
@@ -57,10 +58,11 @@ impl One<'_> {
             state.writers[self.place].at = at;
             change(state, steps);
             let me = &mut state.writers[self.place];
-            if matches!(me.at, At::Acknowledged | At::Quit | At::Crashed) {
+            let over = matches!(me.at, At::Acknowledged | At::Quit | At::Crashed);
+            if over && !me.late {
                 (me.claim, me.puts) = (Tok::NONE, Value::default());
             }
-            if me.at == At::Acknowledged {
+            if me.at == At::Acknowledged && !me.late {
                 me.hold = Tok::NONE;
             }
         });
@@ -109,6 +111,20 @@ impl One<'_> {
         steps.fill(state, right, Some((token, puts)))
     }
 
+    /// A put that is sent, given up, and arrives when it does: after all that comes after it, too.
+    fn put_late(&self, steps: &mut Steps<'_>) {
+        let me = *self.me();
+        if me.at == At::Putting && steps.scenario.faults.lost {
+            self.go(steps, "put, unanswered", At::Answered, |state, _| state.writers[self.place].late = true);
+        }
+        if me.late {
+            self.go(steps, "put arrives", me.at, |state, steps| {
+                state.writers[self.place].late = false;
+                self.put(if me.hold.is_none() { me.claim } else { me.hold }, steps, state);
+            });
+        }
+    }
+
     /// Tells L2, then this node, then whoever writes; where there are no nodes, the two are one step.
     fn tell(&self, what: &'static str, ask: Invalidation, put: bool, steps: &mut Steps<'_>) {
         let scenario = steps.scenario;
@@ -120,7 +136,9 @@ impl One<'_> {
             if self.me().at == At::NodeTold {
                 self.go(steps, what, At::Acknowledged, to);
             } else {
-                self.go(steps, "node forgets", At::NodeTold, |state, steps| forget(state, self.node, None, steps));
+                self.go(steps, "node forgets", At::NodeTold, |state, steps| {
+                    forget(state, self.node, None, steps)
+                });
             }
         } else {
             let at = match (put, scenario.l1) {
@@ -173,7 +191,9 @@ impl One<'_> {
                     steps.invalidate(state, ask, Some(self.node));
                 });
             }
-            At::Unknown if self.me().tx == Tx::Visible => self.go(steps, "status: committed", over, |_, _| {}),
+            At::Unknown if self.me().tx == Tx::Visible => {
+                self.go(steps, "status: committed", over, |_, _| {})
+            }
             At::Putting => self.go(steps, "put", At::Answered, |state, steps| {
                 self.put(self.me().claim, steps, state);
             }),
@@ -330,7 +350,7 @@ impl One<'_> {
 
 /// What a node does that invalidates, or hears of it: nobody joins the flights of the key, their reservations are void, and
 /// its entry goes, unless it bears the token that is there now.
-pub fn forget(state: &mut State, node: usize, there: Option<Tok>, steps: &Steps<'_>) {
+pub(crate) fn forget(state: &mut State, node: usize, there: Option<Tok>, steps: &Steps<'_>) {
     let Some(entry) = state.nodes.get_mut(node).map(|node| &mut node.l1) else { return };
     if entry.is_some_and(|entry| entry.brief || Some(entry.token) != there) {
         *entry = None;
