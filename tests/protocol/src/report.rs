@@ -9,13 +9,18 @@ use crate::catalogue::{Table, Taken};
 use crate::explore::{Explored, explore};
 use crate::scenario::{Faults, Scenario};
 
-/// Explores scenarios, on as many threads as there are processors; the results in their order.
+/// Explores scenarios, equal ones once, on as many threads as there are processors; the results in their order.
 ///
 /// # Panics
 /// If a scenario is too large, or Redis does what no script should.
 pub(crate) fn explore_all(scenarios: &[Scenario]) -> Vec<Explored> {
+    let firsts: Vec<usize> = scenarios
+        .iter()
+        .map(|one| scenarios.iter().position(|other| other == one).expect("it is equal to itself"))
+        .collect();
     let next = AtomicUsize::new(0);
     let found: Vec<Mutex<Explored>> = scenarios.iter().map(|_| Mutex::default()).collect();
+    let result = |place: usize| found[place].lock().unwrap_or_else(PoisonError::into_inner);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -23,12 +28,14 @@ pub(crate) fn explore_all(scenarios: &[Scenario]) -> Vec<Explored> {
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(scenario) = scenarios.get(place) else { break };
-                    *found[place].lock().unwrap_or_else(PoisonError::into_inner) = explore(scenario);
+                    if firsts[place] == place {
+                        *result(place) = explore(scenario);
+                    }
                 }
             });
         }
     });
-    found.into_iter().map(|one| one.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+    firsts.iter().map(|first| result(*first).clone()).collect()
 }
 
 /// What was found for a row.

@@ -65,7 +65,7 @@ pub(crate) struct Faults {
     pub(crate) reorder: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
     /// Each with its node.

@@ -31,7 +31,12 @@ pub(crate) fn of(state: &State, scenario: &Scenario, memo: &Memo) -> Anomalies {
     }
     if scenario.reader == Kind::Ours {
         shown.add(Anomaly::TwoFills, bearers(state) > 1);
-        shown.add(Anomaly::Unfillable, is_held_by_nobody(state) || (settled && !can_be_filled(state, memo)));
+        shown.add(
+            Anomaly::Unfillable,
+            is_held_by_nobody(state)
+                || waits_for_itself(state, memo)
+                || (settled && !can_be_filled(state, memo)),
+        );
     }
     for node in 0..state.nodes.len() {
         judge_node(state, scenario, node, &mut shown);
@@ -77,6 +82,18 @@ fn bearers(state: &State) -> usize {
 fn is_held_by_nobody(state: &State) -> bool {
     let excused = state.failed_over || state.writers.iter().any(|writer| writer.at == WriterAt::Crashed);
     !excused && state.row.is_some_and(|record| record.right_stands) && bearers(state) == 0
+}
+
+/// A reader that asks again, as it had no answer, is to be told that it has the right.
+fn waits_for_itself(state: &State, memo: &Memo) -> bool {
+    let again = |reader: &&Reader| {
+        let has = state.row.is_some_and(|record| record.right == reader.right && record.right_stands);
+        reader.at == ReaderAt::Unanswered && has
+    };
+    state.readers.iter().filter(again).any(|reader| {
+        let ask = Call::Lease { right: reader.right, observed: reader.observed };
+        memo.call(&mut state.row.clone(), ask) == Answer::Leased(Leased::Wait)
+    })
 }
 
 /// Whether a lookup that comes when all rights and holds have ended may load and fill.
@@ -134,7 +151,8 @@ fn judge_node(state: &State, scenario: &Scenario, place: usize, shown: &mut Anom
         let has = matches!(reader.at, ReaderAt::Loaded | ReaderAt::Got | ReaderAt::GotBrief);
         if has && !reader.detached {
             // What was loaded without a right is joined for Δ, as a brief entry answers for it.
-            let alive = delivered && node.hearing == Hearing::Alive && reader.at != ReaderAt::GotBrief;
+            let brief = reader.at == ReaderAt::GotBrief && scenario.has(Mechanism::FlightBrief);
+            let alive = delivered && node.hearing == Hearing::Alive && !brief;
             let told = if alive { acknowledged.without(crashed) } else { own };
             let old = !reader.loaded.rows.has_all(told);
             shown.add(Anomaly::Joined, old);
