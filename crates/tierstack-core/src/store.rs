@@ -171,11 +171,21 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
 
     /// Reserves the publication of what will be found below for `key`. Taken before asking there.
     pub fn reserve(&self, key: &K) -> Reservation {
+        self.reserve_at(key, self.clock.coarse())
+    }
+
+    /// The same for each of `keys`, at one reading of the clock.
+    pub(crate) fn reserve_all<R: FromIterator<Reservation>>(&self, keys: &[K]) -> R {
+        let at = self.clock.coarse();
+        keys.iter().map(|key| self.reserve_at(key, at)).collect()
+    }
+
+    fn reserve_at(&self, key: &K, at: Moment) -> Reservation {
         let generation = self.generation.load(Ordering::Acquire);
         let stripe = self.stripe_of(key);
         let epoch = self.stripes[stripe].epoch.load(Ordering::Acquire);
         let heard = self.hearing.generation();
-        Reservation { stripe: stripe as u32, generation, heard, epoch, at: self.clock.coarse() }
+        Reservation { stripe: stripe as u32, generation, heard, epoch, at }
     }
 
     /// Keeps what was found below, if nothing invalidated the key since it was reserved; whether it did.

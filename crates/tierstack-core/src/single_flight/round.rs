@@ -56,7 +56,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
     /// Asks, and tells each key's waiters as soon as it is known.
     pub(super) async fn run(mut self) {
         let Some(first) = self.batches.first() else { return };
-        let below = first.below.clone();
+        let below = first.below.below.clone();
         // An impatient caller doesn't cut the others' time short; its own it watches itself. A load has a time of its own.
         let deadline = self.batches.iter().filter_map(|batch| batch.terms.deadline).max();
         let deadline = deadline.filter(|_| self.flights.options.over_l2);
@@ -68,7 +68,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
                 // What was begun before a lookup that must load is not to replace what it finds.
                 self.keys.iter().for_each(|key| store.supersede(key));
             }
-            self.reserved = self.keys.iter().map(|key| store.reserve(key)).collect();
+            self.reserved = store.reserve_all(&self.keys);
         }
         let asked = below.ask(Lookup::distinct(self.keys.clone(), terms)).await;
         self.give_place_back();

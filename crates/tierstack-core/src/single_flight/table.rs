@@ -5,16 +5,18 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
+use std::ops::Range;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::service::Shared;
 use super::waiter::{Told, Waiter, Waiting};
 use crate::bus::Hearing;
-use crate::causes::{Causes, next_batch};
+use crate::causes::{Causes, batch_ids};
 use crate::rounds::{Begin, Limits, Rounds};
 use crate::sync::{Arc, Mutex, lock};
-use crate::{Accept, Answer, Error, ErrorKind, Key, Moment, Outcome, Stack, Terms};
+use crate::{Accept, Answer, Error, ErrorKind, Key, Moment, Outcome, Terms};
 
 type Hasher = foldhash::quality::RandomState;
 
@@ -43,7 +45,7 @@ pub(super) struct Batch<K, V> {
     /// Its round is its load, and that is not merged with others.
     alone: bool,
     /// What it is asked of.
-    pub(super) below: Stack<K, V>,
+    pub(super) below: Arc<Shared<K, V>>,
 }
 
 /// One key of one of a round's batches, by its place there.
@@ -65,6 +67,17 @@ struct Flight<V> {
     /// A stale entry below will not answer it.
     accept: Accept,
     followers: Vec<Follower<V>>,
+}
+
+impl<K, V> State<K, V> {
+    fn next_id(&mut self) -> u64 {
+        loop {
+            if let Some(id) = self.ids.next() {
+                return id;
+            }
+            self.ids = batch_ids();
+        }
+    }
 }
 
 struct Follower<V> {
@@ -122,6 +135,8 @@ struct State<K, V> {
     /// Whether an invalidation of a key would have detached its flight: then it may be joined for as long as it takes.
     hearing: std::sync::Arc<Hearing>,
     rounds: Rounds<Batch<K, V>>,
+    /// For the batches to come.
+    ids: Range<u64>,
 }
 
 /// What became of a lookup that entered.
@@ -149,6 +164,7 @@ impl<K: Key, V> Table<K, V> {
             join_for,
             hearing,
             rounds: Rounds::new(limits),
+            ids: batch_ids(),
         }))
     }
 
@@ -162,27 +178,27 @@ impl<K: Key, V> Table<K, V> {
         keys: &[K],
         terms: Terms,
         join: Join,
-        below: &Stack<K, V>,
+        below: &Arc<Shared<K, V>>,
         now: Moment,
         known: impl Fn(&K) -> Option<Answer<V>>,
     ) -> Entered<V> {
         let waiter = Arc::new(Waiter::new(keys.len()));
         let causes = Causes::current();
-        let mut led = Batch {
-            id: next_batch(),
-            keys: SmallVec::new(),
-            slots: SmallVec::new(),
-            leader: Arc::clone(&waiter),
-            terms,
-            causes,
-            alone: false,
-            below: below.clone(),
-        };
         let mut told: Vec<(u32, Told<V>)> = Vec::new();
         let (mut followed, mut refused) = (0, 0);
         let mut state = lock(&self.0);
         let state = &mut *state;
         let (heard, generation) = (state.hearing.heard(now), state.hearing.generation());
+        let mut led = Batch {
+            id: state.next_id(),
+            keys: SmallVec::with_capacity(keys.len()),
+            slots: SmallVec::with_capacity(keys.len()),
+            leader: Arc::clone(&waiter),
+            terms,
+            causes,
+            alone: false,
+            below: Arc::clone(below),
+        };
         for (slot, key) in keys.iter().enumerate() {
             let slot = slot as u32;
             let place = led.keys.len() as u32;
