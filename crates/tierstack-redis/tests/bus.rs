@@ -326,3 +326,18 @@ async fn a_pool_brings_no_bus() {
     assert_eq!(films.namespace().bus_stats(), None);
     assert_eq!(look(&films).await.1, Level::L1);
 }
+
+/// A heartbeat bears the run of the server that took it, for a name behind which the server may change.
+#[tokio::test]
+async fn a_heartbeat_bears_the_run_of_the_server() {
+    let rig = Rig::new();
+    let tier = RedisTier::new(rig.settings()).unwrap();
+    let (bus, channel) = (tier.bus().unwrap(), Channel::of("shop"));
+    let beat = Beat { node: Token::from_bytes([1; 16]), seq: 1 };
+    let mut told = bus.subscribe(&channel, beat.node).await.unwrap();
+    bus.beat(&channel, beat).await.unwrap();
+    let info = rig.redis.cli(&["INFO", "server"]).unwrap();
+    let run = info.lines().find_map(|line| line.trim().strip_prefix("run_id:")).unwrap();
+    assert_eq!(run.len(), 40);
+    assert_eq!(timeout(SOON, told.next()).await.unwrap(), Some(Message::Beat(beat, run.into())));
+}

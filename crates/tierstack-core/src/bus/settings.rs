@@ -98,6 +98,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_wrong_time_is_refused_by_its_name() {
+        let ms = Duration::from_millis;
+        let cases: [(&str, fn(&mut BusSettings)); 9] = [
+            ("deaf_after is 0ns", |s| s.deaf_after = Duration::ZERO),
+            ("deaf_after", |s| s.deaf_after = Duration::MAX),
+            ("beat_every is 0ns", |s| s.beat_every = Duration::ZERO),
+            ("less than half", |s| s.beat_every = Duration::from_millis(500)),
+            ("raise it", |s| s.deaf_after = Duration::from_secs(3_000)),
+            ("subscribe_timeout", |s| s.subscribe_timeout = Duration::ZERO),
+            ("retry_after is", |s| s.retry_after = Duration::ZERO),
+            ("retry_after_at_most", |s| s.retry_after_at_most = Duration::MAX),
+            ("retry_after (3s)", |s| s.retry_after = Duration::from_secs(3)),
+        ];
+        for (named, change) in cases {
+            let mut settings = BusSettings::default();
+            change(&mut settings);
+            let error = settings.check().expect_err(named);
+            assert!(error.to_string().contains(named), "{named}: {error}");
+        }
+        let mut least = BusSettings::default();
+        (least.deaf_after, least.beat_every) = (ms(20), ms(9));
+        least.check().expect("short, and in order");
+    }
+
+    #[test]
     fn waits_double_up_to_the_most() {
         let settings = BusSettings::default();
         for (failures, draw, ms) in [
