@@ -37,21 +37,33 @@ fn no_answer_of_any_run_was_not_to_be_given() {
         Some(_) => 20 * SEEDS,
         None => SEEDS,
     });
-    let (mut reads, mut overlapping) = (0, 0);
-    for seed in 0..seeds {
-        let storm = Storm::run(seed, Sabotage::None);
-        let report = storm.report();
-        assert_eq!(
-            report.anomalies(),
-            0,
-            "{}{report}\nreplay it: TIERSTACK_SEED={seed} cargo test -p tests --test sim -- storm",
-            storm.told()
-        );
-        reads += report.reads;
-        overlapping += report.overlapping;
-    }
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    let (reads, overlapping) = std::thread::scope(|scope| {
+        let run = |first| {
+            scope.spawn(move || (first..seeds).step_by(threads as usize).map(counts).fold((0, 0), sum))
+        };
+        let runs: Vec<_> = (0..threads).map(run).collect();
+        runs.into_iter().map(|run| run.join().expect("a seed failed: see above")).fold((0, 0), sum)
+    });
     println!("{seeds} seeds, {reads} reads of rows, {overlapping} of them during a write of the same key");
     assert!(overlapping * 100 >= reads, "too tame");
+}
+
+fn sum(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
+    (one.0 + other.0, one.1 + other.1)
+}
+
+/// How many reads of rows a seed has, and how many of them overlap a write; fails if one was not to be answered so.
+fn counts(seed: u64) -> (u64, u64) {
+    let storm = Storm::run(seed, Sabotage::None);
+    let report = storm.report();
+    assert_eq!(
+        report.anomalies(),
+        0,
+        "{}{report}\nreplay it: TIERSTACK_SEED={seed} cargo test -p tests --test sim -- storm",
+        storm.told()
+    );
+    (report.reads, report.overlapping)
 }
 
 /// One seed is one run, to the last note.

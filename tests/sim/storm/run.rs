@@ -13,7 +13,7 @@ use tierstack_core::{
 };
 use tierstack_soak::calls::{Call, Draws};
 use tierstack_soak::checker::{Bounds, Node as Number, Report, Timeline};
-use tierstack_soak::entity::{Item, ItemMark, NextItem, Shape};
+use tierstack_soak::entity::{Item, ItemMark, NextItem, SHELVES, Shape};
 use tierstack_soak::node::{Calls, Node};
 use tierstack_soak::record::Record;
 
@@ -274,7 +274,7 @@ impl Scene {
         }
     }
 
-    /// What can be delivered is; then whatever was never told of has ended, and every node reads everything.
+    /// What can be delivered is; then whatever was never told of has ended, and every node reads every row.
     async fn heal(&self) {
         for (node, _) in self.nodes() {
             for _ in 0..1_000 {
@@ -286,7 +286,8 @@ impl Scene {
         // Late requests come in meanwhile, too.
         tokio::time::sleep(bounds().life + Duration::from_secs(1)).await;
         for (node, _) in self.nodes() {
-            node.call(Call::Scan).await.unwrap();
+            node.call(Call::Lookup((0..KEYS).collect())).await.unwrap();
+            node.call(Call::List(self.rolls.below(usize::from(SHELVES)) as u8)).await.unwrap();
         }
     }
 }

@@ -70,6 +70,10 @@ impl Judge {
             Record::List { shelf, when, source, members } => {
                 for pk in 0..KEYS {
                     let is_member = members >> pk & 1 == 1;
+                    // What nobody wrote is on no shelf.
+                    if !is_member && !self.keys.contains_key(&pk) {
+                        continue;
+                    }
                     let fits = |v: &Version| v.state.is_some_and(|state| state.shelf == shelf) == is_member;
                     self.look(Look { node, pk, when, source }, |key| key.newest(when.end, fits));
                 }

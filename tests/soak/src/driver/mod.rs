@@ -17,7 +17,7 @@ use crate::checker::{Bounds, Report, State, Timeline, Written};
 use crate::entity::parity;
 use crate::monotonic::now;
 use crate::record;
-use crate::worker::settings::{L1_LIFE, freshness, settings};
+use crate::worker::settings::{BEHIND, freshness, settings};
 
 /// How long the driver sleeps between two looks at the nodes, and between two faults.
 const REST: Duration = Duration::from_millis(250);
@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Result<bool> {
     scene.all("drain", "drained")?;
     // Whatever was never told of lives no longer than this.
     let bounds = bounds(options);
-    sleep(freshness().longest() + settings().load_timeout + L1_LIFE + TICK);
+    sleep(freshness().longest() + settings().load_timeout + TICK);
     scene.all("scan", "scanned")?;
     let log = scene.end()?;
     let report = judge(&scene, bounds, &log)?;
@@ -93,8 +93,8 @@ fn bounds(options: &Options) -> Bounds {
     // A load that stands still in the middle is that much older when it is stored.
     let stands = options.faults.iter().map(|fault| fault.stands_still).max().unwrap_or_default();
     Bounds {
-        l1: L1_LIFE.max(settings.brief_for) + TICK,
-        life: settings.load_timeout + freshness().longest() + L1_LIFE + stands + BUSY,
+        l1: BEHIND + TICK,
+        life: settings.load_timeout + freshness().longest() + stands + BUSY,
         deadline: settings.lookup_timeout + BUSY,
     }
 }

@@ -1,11 +1,8 @@
 //! What the driver is asked for.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail, ensure};
 
 use super::faults::{ALL, Fault};
-use crate::worker::settings::L1_LIFE;
 
 /// What `--help` says.
 pub const HELP: &str = "\
@@ -19,7 +16,7 @@ cargo xtask soak [--ops N] [--seed S] [--faults LIST] [--processes P]
 --faults LIST   names with commas between them, `all`, or `none`. Default: none
 --processes P   nodes, 2 to 16; they are whole, of another schema, of a projection, and plain writers, in turn. Default: 4
 --mute          one node tells nobody of its writes, and says that it did: anomalies must be found
---l1-life MS    how long L1 answers, in fact; the checker holds to 100 ms whatever is said here";
+--deaf          one node hears of no other's writes, and answers from L1 nevertheless: anomalies must be found";
 
 /// What a run is asked for.
 #[derive(Clone, Debug)]
@@ -34,8 +31,8 @@ pub struct Options {
     pub processes: usize,
     /// One node tells nobody of its writes, and says that it did.
     pub mute: bool,
-    /// How long L1 answers in fact.
-    pub l1_life: Duration,
+    /// One node hears of no other's writes.
+    pub deaf: bool,
 }
 
 impl Options {
@@ -50,28 +47,30 @@ impl Options {
             faults: Vec::new(),
             processes: 4,
             mute: false,
-            l1_life: L1_LIFE,
+            deaf: false,
         };
         let mut words = words.iter().map(String::as_str);
         while let Some(word) = words.next() {
-            if word == "--mute" {
-                options.mute = true;
-                continue;
-            }
-            let value = words.next().with_context(|| format!("{word} needs a value"));
             match word {
-                "--ops" => options.ops = value?.parse().context("--ops: a number")?,
-                "--seed" => options.seed = value?.parse().context("--seed: a number")?,
-                "--processes" => options.processes = value?.parse().context("--processes: a number")?,
-                "--l1-life" => {
-                    options.l1_life = Duration::from_millis(value?.parse().context("--l1-life: a number")?);
-                }
-                "--faults" => options.faults = faults(value?)?,
-                _ => bail!("no option `{word}`\n\n{HELP}"),
+                "--mute" => options.mute = true,
+                "--deaf" => options.deaf = true,
+                word => options.set(word, words.next())?,
             }
         }
         ensure!((2..=16).contains(&options.processes), "--processes: 2 to 16");
         Ok(options)
+    }
+
+    fn set(&mut self, word: &str, value: Option<&str>) -> Result<()> {
+        let value = value.with_context(|| format!("{word} needs a value"));
+        match word {
+            "--ops" => self.ops = value?.parse().context("--ops: a number")?,
+            "--seed" => self.seed = value?.parse().context("--seed: a number")?,
+            "--processes" => self.processes = value?.parse().context("--processes: a number")?,
+            "--faults" => self.faults = faults(value?)?,
+            _ => bail!("no option `{word}`\n\n{HELP}"),
+        }
+        Ok(())
     }
 }
 

@@ -110,8 +110,8 @@ impl Scene {
             postgres,
             history,
             seed: self.options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(node.into()),
-            l1_life: self.options.l1_life,
             mute: self.options.mute && place == 0,
+            deaf: self.options.deaf && place == 0,
         })
     }
 

@@ -4,6 +4,7 @@
 //! `drain`: no operation begins, and undelivered invalidations are delivered; answered `drained`. `scan`: every key is
 //! read; answered `scanned`. `end`, or the end of input: it ends.
 
+mod deafened;
 mod plain;
 pub mod settings;
 
@@ -13,8 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use deafened::Deafened;
 use plain::Plain;
-use settings::{Role, WorkerSettings, freshness, settings as limits};
+use settings::{Role, WorkerSettings, bus, freshness, settings as limits};
 use tierstack_core::{L1, Namespace};
 use tierstack_postgres::deadpool_postgres::{Config, Pool, PoolConfig, Runtime};
 use tierstack_postgres::tokio_postgres::NoTls;
@@ -88,10 +90,13 @@ async fn work<E: Shape + PgEntity>(settings: WorkerSettings, mut told: mpsc::Rec
     let mut redis = RedisSettings::new(settings.redis.clone());
     redis.response_timeout = Duration::from_millis(500);
     redis.retry_connect_after = Duration::from_millis(20);
-    let namespace = Namespace::builder("soak").l2(RedisTier::new(redis)?).build()?;
+    let tier = RedisTier::new(redis)?;
+    let builder = Namespace::builder("soak").bus(bus());
+    let builder = if settings.deaf { builder.l2(Deafened(tier)) } else { builder.l2(tier) };
+    let namespace = builder.build()?;
     let items = namespace
         .cache::<E>()
-        .l1(L1::capacity(10_000).life(settings.l1_life))
+        .l1(L1::capacity(10_000))
         .origin(PgOrigin::new(pool(&settings, 8)?))
         .freshness(freshness())
         .settings(limits())

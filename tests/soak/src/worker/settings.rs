@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tierstack_core::{Freshness, Settings};
+use tierstack_core::{BusSettings, Freshness, Settings};
 
 /// What a node is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,17 +48,17 @@ pub struct WorkerSettings {
     pub history: PathBuf,
     /// What it does follows from this.
     pub seed: u64,
-    /// How long L1 answers.
-    pub l1_life: Duration,
     /// It says of each write that it was told, and tells nobody. The checker must find that.
     pub mute: bool,
+    /// It hears nobody, and its L1 answers nevertheless. The checker must find that.
+    pub deaf: bool,
 }
 
 impl WorkerSettings {
     /// As words.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let WorkerSettings { node, role, redis, postgres, history, seed, l1_life, mute } = self;
+        let WorkerSettings { node, role, redis, postgres, history, seed, mute, deaf } = self;
         vec![
             node.to_string(),
             role.name().into(),
@@ -66,8 +66,8 @@ impl WorkerSettings {
             postgres.clone(),
             history.display().to_string(),
             seed.to_string(),
-            l1_life.as_millis().to_string(),
             mute.to_string(),
+            deaf.to_string(),
         ]
     }
 
@@ -76,7 +76,7 @@ impl WorkerSettings {
     /// # Errors
     /// When they aren't those of [`words`](Self::words).
     pub fn parse(words: &[String]) -> Result<Self> {
-        let [node, role, redis, postgres, history, seed, l1_life, mute] = words else {
+        let [node, role, redis, postgres, history, seed, mute, deaf] = words else {
             bail!("a worker is started by the driver: run `soak --help`");
         };
         let role = Role::ALL.into_iter().find(|known| known.name() == role).context("no such role")?;
@@ -87,14 +87,26 @@ impl WorkerSettings {
             postgres: postgres.clone(),
             history: history.into(),
             seed: seed.parse()?,
-            l1_life: Duration::from_millis(l1_life.parse()?),
             mute: mute.parse()?,
+            deaf: deaf.parse()?,
         })
     }
 }
 
-/// How long L1 answers, unless the run is to show that too long is found out.
-pub const L1_LIFE: Duration = Duration::from_millis(100);
+/// How far a node may be behind another's write: what is brief, and what a deaf node's L1 holds, answers no longer.
+pub const BEHIND: Duration = Duration::from_millis(200);
+
+/// How nodes hear of each other.
+#[must_use]
+pub fn bus() -> BusSettings {
+    let mut settings = BusSettings::default();
+    settings.deaf_after = BEHIND;
+    settings.beat_every = Duration::from_millis(40);
+    settings.retry_after = Duration::from_millis(20);
+    settings.retry_after_at_most = Duration::from_millis(100);
+    settings.subscribe_timeout = Duration::from_millis(500);
+    settings
+}
 
 /// Lives of entries: short, so that all ends are met in a run of seconds.
 #[must_use]
@@ -113,6 +125,6 @@ pub fn settings() -> Settings {
     settings.l2_timeout = Duration::from_millis(150);
     settings.load_timeout = Duration::from_millis(700);
     settings.wait_for_load = Duration::from_millis(500);
-    settings.brief_for = L1_LIFE;
+    settings.brief_for = BEHIND;
     settings
 }

@@ -8,7 +8,7 @@ use super::LASTS;
 use crate::driver::scene::Scene;
 use crate::monotonic::now;
 use crate::record::Span;
-use crate::worker::settings::{L1_LIFE, freshness};
+use crate::worker::settings::{BEHIND, freshness};
 
 pub(super) fn flush(scene: &mut Scene) -> Result<()> {
     for _ in 0..3 {
@@ -96,7 +96,7 @@ pub(super) fn old_data(scene: &mut Scene) -> Result<()> {
     let start = now();
     scene.redis(&["DEBUG", "RELOAD", "NOSAVE"])?;
     // What came back ends with its life, and so does what L1 took of it. The next fault waits for that.
-    sleep(freshness().longest() + L1_LIFE * 2);
+    sleep(freshness().longest() + BEHIND);
     scene.told.restored.push(Span { start, end: now() });
     Ok(())
 }
