@@ -30,6 +30,8 @@ impl Step {
 pub(crate) const TEST: &[Step] = &[
     Step::new("tests", &["test", "--workspace", "--all-features"]),
     SCHEDULES,
+    Step::new("soak", SOAK),
+    Step::new("soak: every fault", SOAK_FAULTS),
     Step::new("example: quickstart", &["run", "--example", "quickstart"]),
     Step::new("example: drop_in", &["run", "--example", "drop_in"]),
     Step::new("example: storefront", STOREFRONT),
@@ -46,6 +48,11 @@ const SCHEDULES: Step = Step {
         &["test", "--package", "tierstack-core", "--lib", "--", "schedules", "--show-output"],
     )
 };
+
+/// 100,000 operations of several processes, with every read checked: first with nothing wrong, then with all that can be.
+const SOAK: &[&str] = &["run", "--package", "tierstack-soak", "--bin", "soak", "--", "--ops", "30000"];
+const SOAK_FAULTS: &[&str] =
+    &["run", "--package", "tierstack-soak", "--bin", "soak", "--", "--ops", "70000", "--faults", "all"];
 
 const STOREFRONT: &[&str] = &["run", "--example", "storefront", "--", "--check"];
 

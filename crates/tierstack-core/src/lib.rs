@@ -72,6 +72,7 @@ mod loader;
 mod lookup;
 mod memory_tier;
 pub mod merge;
+pub mod mutants;
 mod namespace;
 pub mod origin;
 mod query;
@@ -92,7 +93,7 @@ mod token;
 mod write_token;
 mod writes;
 
-pub use bus::{Beat, Bus, Channel, Message, Subscription};
+pub use bus::{Beat, Bus, BusSettings, BusStats, Channel, Message, Subscription};
 pub use cache::{BatchError, Cache, CacheBuilder};
 pub use cache_layer::{CacheLayer, CacheLayerBuilder, CacheService};
 pub use clock::{Clock, ManualClock};

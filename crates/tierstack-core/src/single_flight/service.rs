@@ -24,9 +24,9 @@ use crate::{Answers, Error, ErrorKind, Key, Level, Lookup, Moment, Outcome, Stac
 pub struct SingleFlightService<K, V>(Arc<Shared<K, V>>);
 
 /// What the clones of a service share: cloning one per lookup counts one reference up.
-struct Shared<K, V> {
+pub(super) struct Shared<K, V> {
     flights: Arc<Flights<K, V>>,
-    below: Stack<K, V>,
+    pub(super) below: Stack<K, V>,
 }
 
 impl<K, V> SingleFlightService<K, V> {
@@ -46,15 +46,15 @@ impl<K: Key, V: Send + Sync + 'static> Service<Lookup<K>> for SingleFlightServic
 
     fn call(&mut self, lookup: Lookup<K>) -> Self::Future {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { look(&shared.flights, &shared.below, lookup).await })
+        Box::pin(async move { look(&shared, lookup).await })
     }
 }
 
 async fn look<K: Key, V: Send + Sync + 'static>(
-    flights: &Arc<Flights<K, V>>,
-    below: &Stack<K, V>,
+    shared: &Arc<Shared<K, V>>,
     lookup: Lookup<K>,
 ) -> Result<Answers<K, V>, Error> {
+    let Shared { flights, below } = &**shared;
     let mut terms = lookup.terms;
     let clock = &flights.options.clock;
     let deadline =
@@ -75,7 +75,7 @@ async fn look<K: Key, V: Send + Sync + 'static>(
         Terms { read_l2: false, .. } => Join::NotBegun,
         _ => Join::Any,
     };
-    let mut outcomes = enter(flights, below, &keys, terms, join, deadline).await;
+    let mut outcomes = enter(shared, &keys, terms, join, deadline).await;
     let unfit = |told: &Told<V>| match told {
         Told::Again => true,
         Told::Outcome(outcome) => !is_fit(outcome, &terms),
@@ -87,7 +87,7 @@ async fn look<K: Key, V: Send + Sync + 'static>(
         // What it leads itself is led on its own terms; what was lost with a runtime is followed by whoever comes first.
         let lost = again.iter().all(|at| matches!(outcomes[*at], Some(Told::Again)));
         let join = if lost || join == Join::Private { join } else { Join::None };
-        let second = enter(flights, below, &keys, terms, join, deadline).await;
+        let second = enter(shared, &keys, terms, join, deadline).await;
         for (at, outcome) in again.into_iter().zip(second) {
             outcomes[at] = outcome;
         }
@@ -98,18 +98,18 @@ async fn look<K: Key, V: Send + Sync + 'static>(
 
 /// Asks for keys once, until all are known or the deadline passes.
 async fn enter<K: Key, V: Send + Sync + 'static>(
-    flights: &Arc<Flights<K, V>>,
-    below: &Stack<K, V>,
+    shared: &Arc<Shared<K, V>>,
     keys: &[K],
     terms: Terms,
     join: Join,
     deadline: Moment,
 ) -> SmallVec<[Option<Told<V>>; 1]> {
+    let flights = &shared.flights;
     let now = flights.options.clock.coarse();
     let store = flights.store.as_ref().filter(|_| terms.read_l1 && join == Join::Any);
     let known = |key: &K| store?.answer(key, now, terms.accept);
     let Entered { waiting, begin, followed, refused } =
-        flights.table.enter(keys, terms, join, below, now, known);
+        flights.table.enter(keys, terms, join, shared, now, known);
     flights.begin(begin);
     let counters = &flights.options.counters;
     counters.add(Event::Follow, followed);
