@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tests::{Film, film};
-use tierstack_core::{Cache, L1, Lookup};
+use tierstack_core::{Cache, L1, Lookup, WithoutL2};
 use tierstack_postgres::PgOrigin;
 use tierstack_postgres::deadpool_postgres::Pool;
-use tierstack_postgres::transactions::{Mode, Outcome, TransactionSettings, Transactions, WithoutL2};
+use tierstack_postgres::transactions::{Mode, Outcome, TransactionSettings, Transactions};
 
 use crate::crowd::bounded;
 use crate::rig::{Rig, patient};
@@ -104,7 +104,7 @@ async fn a_redis_that_hangs_is_met_before_commit() {
         let shop = rig.shop().build().unwrap();
         let strict = Transactions::new(&shop, TransactionSettings::default()).unwrap();
         let mut settings = TransactionSettings::default();
-        settings.without_l2 = WithoutL2::Downgrade;
+        settings.without_l2 = WithoutL2::Write;
         let downgrading = Transactions::new(&shop, settings).unwrap();
         rig.redis.stop().unwrap();
         for (transactions, commits) in [(&strict, false), (&downgrading, true)] {

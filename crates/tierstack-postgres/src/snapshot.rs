@@ -24,6 +24,14 @@ pub(crate) const SNAPSHOT: &str = concat!(
     " FROM pg_catalog.pg_control_system()"
 );
 
+/// The snapshot of this statement, inside a transaction that has an id, and whether every statement has one of its own.
+pub(crate) const OWN_SNAPSHOT: &str = concat!(
+    "SELECT pg_catalog.current_setting('transaction_isolation') = 'read committed', ",
+    "pg_catalog.pg_current_snapshot()::pg_catalog.text, ",
+    history!(),
+    " FROM pg_catalog.pg_control_system()"
+);
+
 /// A history of transactions: ids are comparable within one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct History {
@@ -62,6 +70,22 @@ pub(crate) fn stamp(row: &Row, first: usize) -> Result<Option<Stamp>, Error> {
     Ok(snapshot.zip(History::read(row, first + 1)?).map(|(snapshot, history)| snapshot.stamp(history)))
 }
 
+/// What [`OWN_SNAPSHOT`] has seen once the transaction with that id, its own, has committed. `None` if it is of the moment when
+/// the transaction began: that may be long ago, and before the right to fill was claimed.
+///
+/// # Errors
+/// When a column is of another type.
+pub(crate) fn own_stamp(row: &Row, own: u64) -> Result<Option<Stamp>, Error> {
+    if !row.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let snapshot = Snapshot::parse(row.try_get(1)?).map(|snapshot| snapshot.with_own(own));
+    Ok(snapshot.zip(History::read(row, 2)?).map(|(snapshot, history)| snapshot.stamp(history)))
+}
+
+/// A stamp lists no more.
+const MOST_BETWEEN: u64 = 16;
+
 #[derive(Debug, PartialEq, Eq)]
 struct Snapshot {
     xmin: u64,
@@ -76,6 +100,16 @@ impl Snapshot {
         let ids = in_progress.split(',').filter(|id| !id.is_empty());
         let xip = ids.map(|id| id.parse().ok()).collect::<Option<_>>()?;
         Some(Snapshot { xmin: xmin.parse().ok()?, xmax: xmax.parse().ok()?, xip })
+    }
+
+    /// The same with its own transaction, which it doesn't list as being in progress, and which is beyond its end unless a
+    /// later one has ended. What lies between is not known to have ended.
+    fn with_own(mut self, own: u64) -> Self {
+        if own >= self.xmax && own - self.xmax <= MOST_BETWEEN {
+            self.xip.extend(self.xmax..own);
+            self.xmax = own + 1;
+        }
+        self
     }
 
     fn stamp(&self, history: History) -> Stamp {
@@ -102,6 +136,21 @@ mod tests {
             ("10:-20:", None),
         ] {
             assert_eq!(Snapshot::parse(text), snapshot, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_transactions_own_snapshot_has_seen_it_and_nothing_more() {
+        let history = History { system: 7, timeline: 1 };
+        for (text, own, seen, unseen) in [
+            ("725:725:", 725, &[724, 725][..], &[726][..]),
+            ("725:727:", 725, &[724, 725, 726], &[727]),
+            ("720:723:720", 725, &[719, 721, 722, 725], &[720, 723, 724, 726]),
+            ("720:723:720", 800, &[721], &[720, 723, 800]),
+        ] {
+            let stamp = Snapshot::parse(text).unwrap().with_own(own).stamp(history);
+            assert!(seen.iter().all(|id| stamp.has_seen(&history.xid(*id))), "{text} {own}");
+            assert!(!unseen.iter().any(|id| stamp.has_seen(&history.xid(*id))), "{text} {own}");
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The way of a commit: its id, the marks, COMMIT, the marks again.
 
-use tierstack_core::{Error, ErrorKind, Mark, Marked, Xid};
+use std::time::Duration;
+
+use tierstack_core::{Error, ErrorKind, Mark, Marked, Random, WithoutL2, WriteToken, Xid};
 use tokio::sync::oneshot;
 use tokio_postgres::Row;
 
 use super::keeper::{Ended, Keeper};
 use super::outcome::{CommitError, Written, is_rolled_back};
-use super::settings::{Mode, WithoutL2};
+use super::puts::Read;
+use super::settings::Mode;
 use super::transaction::Transaction;
 use crate::error::not_done;
 use crate::snapshot::{History, history};
@@ -18,6 +21,9 @@ const XID: &str = concat!(
     history!(),
     " FROM pg_catalog.pg_control_system()"
 );
+
+/// How long others leave the loading of what is put to us: as long as a COMMIT takes that isn't held up.
+const CLAIM: Duration = Duration::from_secs(1);
 
 /// How often marks are made anew that were too old when they were acknowledged.
 const MOST_MARKS: u32 = 3;
@@ -60,35 +66,46 @@ impl Transaction<'_> {
         let Some(xid) = xid? else {
             self.open = false;
             self.client.batch_execute("COMMIT").await.map_err(rolled_back)?;
-            return Ok(Written { xid: None, downgraded: false, undelivered: None });
+            let token = WriteToken::of([]);
+            return Ok(Written { xid: None, token, downgraded: false, undelivered: None });
         };
         let strict = self.shared.settings.mode == Mode::Strict && !self.touched.is_empty();
-        let marked = if strict { self.mark_before(xid).await? } else { None };
+        let (marked, read) = if strict { self.mark_before(xid).await? } else { (None, None) };
         let downgraded = strict && marked.is_none();
-        let undelivered = self.send(xid, marked).await?;
-        Ok(Written { xid: Some(xid), downgraded, undelivered })
+        let undelivered = self.send(xid, marked, read).await?;
+        Ok(Written { xid: Some(xid), token: WriteToken::of([xid]), downgraded, undelivered })
     }
 
-    /// Marks what is touched. `None` if L2 can't be reached, and the transaction may commit all the same.
-    async fn mark_before(&self, xid: Xid) -> Result<Option<Marked>, CommitError> {
-        let namespace = &self.shared.namespace;
-        let mut failure = None;
+    /// Marks what is touched, and reads what is to be put. No marks if L2 can't be reached, and the transaction may commit all
+    /// the same.
+    async fn mark_before(&self, xid: Xid) -> Result<(Option<Marked>, Option<Read>), CommitError> {
+        let begun = Mark::begun().xids([xid]);
+        let (mut mark, mut read, mut failure) = (begun.clone(), None, None);
+        if !self.puts.is_empty() {
+            mark = mark.claim(Random::system().token(), CLAIM);
+        }
         for _ in 0..MOST_MARKS {
-            match self.touched.mark(Mark::begun().xids([xid])).await {
-                // Under the older one of two marks, the floors could end before COMMIT has.
-                Ok(marked) if namespace.now().since(marked.sent) < marked.life / 2 => {
-                    return Ok(Some(marked));
+            match self.touched.mark(mark.clone()).await {
+                Ok(marked) => {
+                    if read.is_none() && !self.puts.is_empty() {
+                        read = self.read(&marked, xid).await?;
+                        // What is claimed stays so under the next mark, if there has to be one.
+                        mark = begun.clone();
+                    }
+                    // Under older marks, the floors could end before COMMIT has.
+                    if self.shared.namespace.now().since(marked.sent) < marked.life / 2 {
+                        return Ok((Some(marked), read));
+                    }
                 }
-                Ok(_) => {}
                 Err(error) => {
                     failure = Some(error);
                     break;
                 }
             }
         }
-        if self.shared.settings.without_l2 == WithoutL2::Downgrade {
+        if self.shared.settings.without_l2 == WithoutL2::Write {
             self.shared.counts.downgraded.add_one();
-            return Ok(None);
+            return Ok((None, None));
         }
         let text = "the transaction was rolled back, as L2 was not told of it in time: try again, or let it commit without \
                     (see without_l2)";
@@ -99,10 +116,15 @@ impl Transaction<'_> {
     }
 
     /// Sends COMMIT, and waits until L2 was told of its end. Gives back why L2 wasn't.
-    async fn send(&mut self, xid: Xid, marked: Option<Marked>) -> Result<Option<Error>, CommitError> {
+    async fn send(
+        &mut self,
+        xid: Xid,
+        marked: Option<Marked>,
+        read: Option<Read>,
+    ) -> Result<Option<Error>, CommitError> {
         let clock = self.shared.namespace.clock().clone();
         let until = clock.coarse().plus(self.shared.settings.commit_timeout);
-        let keeper = if self.touched.is_empty() { None } else { Some(self.keeper(xid, marked)?) };
+        let keeper = if self.touched.is_empty() { None } else { Some(self.keeper(xid, marked, read)?) };
         // From here to the first poll of COMMIT nothing can drop this future: a keeper whose sender is gone finds it sent.
         self.open = false;
         let committed = clock.before(until, self.client.batch_execute("COMMIT")).await;
@@ -140,6 +162,7 @@ impl Transaction<'_> {
         &self,
         xid: Xid,
         marked: Option<Marked>,
+        read: Option<Read>,
     ) -> Result<(oneshot::Sender<Ended>, tokio::task::JoinHandle<Result<(), Error>>), CommitError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
             let text =
@@ -147,7 +170,7 @@ impl Transaction<'_> {
             CommitError::rolled_back(Error::with_source(ErrorKind::Invalid, text, error))
         })?;
         let (tell, ended) = oneshot::channel();
-        let keeper = Keeper { shared: self.shared.clone(), touched: self.touched.clone(), xid, marked };
+        let keeper = Keeper { shared: self.shared.clone(), touched: self.touched.clone(), xid, marked, read };
         let kept = self.shared.keep();
         let task = runtime.spawn(async move {
             let _kept = kept;

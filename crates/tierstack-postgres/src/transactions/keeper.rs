@@ -9,6 +9,7 @@ use tierstack_core::{Error, Mark, Marked, Moment, Touched, Xid};
 use tokio::sync::oneshot;
 use tokio_postgres::types::Type;
 
+use super::puts::Read;
 use super::shared::Shared;
 use crate::snapshot::{History, history};
 
@@ -34,6 +35,8 @@ pub(super) struct Keeper {
     pub(super) xid: Xid,
     /// Marks that were acknowledged; `None` for a transaction that commits without.
     pub(super) marked: Option<Marked>,
+    /// Rows that L2 is given if it commits and says so.
+    pub(super) read: Option<Read>,
 }
 
 impl Keeper {
@@ -41,6 +44,10 @@ impl Keeper {
     /// not known.
     pub(super) async fn run(mut self, ended: oneshot::Receiver<Ended>) -> Result<(), Error> {
         let mut end = self.renew_until(ended).await;
+        if let (Ended::Committed, Some(Read { marked, stamp, puts })) = (end, &self.read) {
+            // Before L2 is told of the end: so it tells every node of these rows.
+            self.touched.put(marked, Some(stamp), puts).await;
+        }
         if end == Ended::Unknown {
             self.shared.counts.unknown.add_one();
             end = self.resolve().await;

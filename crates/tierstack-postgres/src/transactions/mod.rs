@@ -29,11 +29,12 @@
 //! ```no_run
 //! # use tierstack_core::{BoxError, Namespace};
 //! # use tierstack_postgres::{deadpool_postgres::Pool, tokio_postgres::Client};
-//! use tierstack_postgres::transactions::{TransactionSettings, Transactions, WithoutL2};
+//! use tierstack_core::WithoutL2;
+//! use tierstack_postgres::{TransactionSettings, Transactions};
 //!
 //! # async fn example(shop: Namespace, pool: Pool, mut client: Client) -> Result<(), BoxError> {
 //! let mut settings = TransactionSettings::default();
-//! settings.without_l2 = WithoutL2::Downgrade;
+//! settings.without_l2 = WithoutL2::Write; // and not Refuse, the default
 //! let transactions = Transactions::new(&shop, settings)?.resolve_with(pool);
 //!
 //! let tx = transactions.begin(&mut client).await?;
@@ -51,7 +52,7 @@
 //! | once the write is visible in Postgres | L2 answers nothing older | L2 may, until `commit` returns |
 //! | once `commit` has returned | no tier of this node answers anything older, nor L2; L1 of other nodes, as soon as they hear of it | the same |
 //! | the process dies after COMMIT was sent | L2 answers nothing older, if the commit is visible within a floor's life | L2 may, until the entry's life ends |
-//! | L2 is down before COMMIT | rolled back, or as `Fast`: see [`WithoutL2`] | commits |
+//! | L2 is down before COMMIT | rolled back, or as `Fast`: see [`without_l2`](TransactionSettings::without_l2) | commits |
 //! | L2 is down after COMMIT | the marks stand for a floor's life, and it is told later | it is told later |
 //!
 //! 1. A round trip to L2 is one request for up to [`max_batch`](tierstack_core::WriteSettings::max_batch) records, those
@@ -62,6 +63,10 @@
 //! 5. If the answer to COMMIT is lost, [`commit`](Transaction::commit) fails with [`Outcome::Unknown`]. In the
 //!    background, the marks are renewed and `pg_xact_status` is asked on another connection until it answers;
 //!    [`Namespace::shutdown`](tierstack_core::Namespace::shutdown) waits for that, with one last question.
+//!
+//! 6. What [`put`](Transaction::put) names is read inside the transaction, once it is marked, and given to L2 after COMMIT:
+//!    two statements more in one transaction, a round trip to L2, and no load by whoever asks next.
+//! 7. [`Written::token`] travels to other nodes, in a header say: a lookup with it sees this write on each of them.
 //!
 //! # Caveats
 //! * What isn't touched isn't forgotten: name every row that is written, by triggers and cascades as well.
@@ -78,12 +83,13 @@
 mod commit;
 mod keeper;
 mod outcome;
+mod puts;
 mod reads;
 mod settings;
 mod shared;
 mod transaction;
 
 pub use outcome::{CommitError, Outcome, Written};
-pub use settings::{Mode, TransactionSettings, WithoutL2};
+pub use settings::{Mode, TransactionSettings};
 pub use shared::{PgTransactions, TransactionStats, Transactions};
 pub use transaction::Transaction;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tierstack_core::{Error, ErrorKind, Xid};
+use tierstack_core::{Error, ErrorKind, WriteToken, Xid};
 use tokio_postgres::error::{Severity, SqlState};
 
 /// A transaction that has committed.
@@ -11,6 +11,8 @@ use tokio_postgres::error::{Severity, SqlState};
 pub struct Written {
     /// Its id; `None` if it wrote nothing.
     pub xid: Option<Xid>,
+    /// Makes a lookup on any node see it.
+    pub token: WriteToken,
     /// It was to be strict, and committed as a fast one, as L2 could not be reached before.
     pub downgraded: bool,
     /// L2 could not be told after COMMIT. That is kept, and sent again; until then, the marks of a strict one stand, and

@@ -11,7 +11,7 @@ use crate::index::Find;
 use crate::rows::Select;
 
 /// Most keys of one statement.
-const MOST_KEYS: usize = 1_000;
+pub(super) const MOST_KEYS: usize = 1_000;
 
 impl Transaction<'_> {
     /// The row with that key: as this transaction sees it, if it has touched it, and kept nowhere then; else as

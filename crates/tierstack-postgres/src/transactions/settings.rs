@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tierstack_core::{Error, ErrorKind};
+use tierstack_core::{Error, ErrorKind, WithoutL2};
 
 /// When a transaction's invalidation happens. See the [table](crate::transactions).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,17 +14,6 @@ pub enum Mode {
     Strict,
     /// L2 is told after COMMIT was answered.
     Fast,
-}
-
-/// What becomes of a [`Strict`](Mode::Strict) transaction whose marks L2 doesn't take before COMMIT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum WithoutL2 {
-    /// It is rolled back.
-    #[default]
-    RollBack,
-    /// It commits as [`Fast`](Mode::Fast) would.
-    Downgrade,
 }
 
 /// How a namespace's transactions commit.
@@ -40,7 +29,8 @@ pub enum WithoutL2 {
 pub struct TransactionSettings {
     /// What it promises. Default: [`Mode::Strict`].
     pub mode: Mode,
-    /// What becomes of a strict one if L2 can't be reached before COMMIT. Default: [`WithoutL2::RollBack`].
+    /// What becomes of a strict one if L2 can't be reached before COMMIT: it is rolled back, or commits as a fast one would.
+    /// Default: [`WithoutL2::Refuse`].
     pub without_l2: WithoutL2,
     /// How long COMMIT may take; then its outcome counts as unknown. Default: 1 minute.
     pub commit_timeout: Duration,

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use tierstack_core::{Entity, Error, IntoKey, Touched};
 use tokio_postgres::Client;
 
+use super::puts::ReadRows;
 use super::shared::Shared;
 use crate::error::not_done;
 
@@ -30,6 +31,8 @@ pub struct Transaction<'a> {
     pub(super) touched: Touched,
     /// Entities of which anything is touched.
     pub(super) entities: HashSet<Table, foldhash::quality::RandomState>,
+    /// Rows to give to L2.
+    pub(super) puts: Vec<Box<dyn ReadRows>>,
     /// Whether nothing has ended it yet.
     pub(super) open: bool,
 }
@@ -43,7 +46,7 @@ impl<'a> Transaction<'a> {
         let touched = Touched::new(&shared.namespace);
         let entities = HashSet::default();
         // Open before it is sent: if this future is dropped, it may have begun.
-        let begun = Transaction { client, shared, touched, entities, open: true };
+        let begun = Transaction { client, shared, touched, entities, puts: Vec::new(), open: true };
         begun.client.batch_execute(BEGIN).await.map_err(|error| not_done(error, "begun"))?;
         Ok(begun)
     }

@@ -7,6 +7,7 @@ mod lost;
 mod marks;
 #[path = "../support/proxy.rs"]
 mod proxy;
+mod puts;
 mod reads;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tierstack_core::{ErrorKind, ManualClock, WriteSettings};
+use tierstack_core::{ErrorKind, ManualClock, WithoutL2, WriteSettings};
 use tierstack_postgres::PgTransactions;
-use tierstack_postgres::transactions::{Mode, Outcome, WithoutL2};
+use tierstack_postgres::transactions::{Mode, Outcome};
 
 use crate::support::watched::{Item, Nodes, Told, until};
 use crate::{Gate, SHORT, rename, transactions};
@@ -136,7 +136,7 @@ async fn without_l2_a_strict_transaction_is_rolled_back_or_downgraded() {
     assert_eq!(nodes.database.psql("select name from item where id = 1"), "one");
     assert_eq!((strict.stats().rolled_back, strict.stats().committed), (1, 0));
 
-    let downgrading = transactions(&nodes, |settings| settings.without_l2 = WithoutL2::Downgrade);
+    let downgrading = transactions(&nodes, |settings| settings.without_l2 = WithoutL2::Write);
     let mut tx = downgrading.begin(&mut client).await.unwrap();
     rename(&mut tx, "uno").await;
     let written = tx.commit().await.unwrap();
