@@ -41,6 +41,57 @@ async fn l1_is_suspended_in_a_runtime_that_stands_still() {
     assert_eq!((stats(&there).subscriptions, stats(&there).beats_lost), (1, 0));
 }
 
+/// What counts is when a heartbeat was sent, not when it was heard: what was told after it may be as late.
+#[tokio::test(start_paused = true)]
+async fn a_late_heartbeat_is_as_old_as_its_sending() {
+    let rig = Rig::new();
+    let [_, there] = rig.two().await;
+    rig.tier.set_late(Duration::from_millis(800));
+    // Sent after 250 ms, heard after 1,050.
+    pass(Duration::from_millis(1_100)).await;
+    assert_eq!(source(&there, 1).await, Level::L1);
+    pass(Duration::from_millis(151)).await;
+    assert_eq!(stats(&there).deaf_for, Some(Duration::from_millis(1)));
+    assert_eq!((source(&there, 1).await, stats(&there).subscriptions), (Level::L2, 1));
+}
+
+/// A subscription on which no heartbeat is heard is given up, though it doesn't end.
+#[tokio::test(start_paused = true)]
+async fn a_silent_subscription_is_given_up() {
+    let rig = Rig::new();
+    let films = rig.films();
+    films.get(1).await.unwrap();
+    rig.tier.set_mute(true);
+    pass(Duration::from_millis(1_400)).await;
+    assert_eq!(
+        (stats(&films).subscriptions, stats(&films).beats_lost),
+        (1, 0),
+        "the first to be lost is 1 s old after 1,250"
+    );
+    pass(Duration::from_millis(300)).await;
+    assert_eq!(stats(&films).subscriptions, 2);
+    assert!(stats(&films).beats_lost >= 4);
+    assert!(stats(&films).deaf_for.is_some());
+    rig.tier.set_mute(false);
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(stats(&films).deaf_for, None);
+}
+
+/// A heartbeat that waited to be heard while the task could not run is heard: nothing was lost.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_could_not_run_reads_before_it_judges() {
+    let rig = Rig::new();
+    let films = rig.films();
+    films.get(1).await.unwrap();
+    rig.tier.set_mute(true);
+    pass(Duration::from_millis(251)).await;
+    rig.tier.set_mute(false);
+    rig.manual.advance(Duration::from_secs(5));
+    rig.tier.say(&rig.tier.last_beat());
+    pass(Duration::from_millis(300)).await;
+    assert_eq!((stats(&films).deaf_for, stats(&films).subscriptions, stats(&films).beats_lost), (None, 1, 0));
+}
+
 /// While a node is deaf, what it found below `brief_for` ago at most is answered: an L2 that can be reached is not asked for
 /// every lookup, and an origin that has to do without L2 is not, either.
 #[tokio::test(start_paused = true)]

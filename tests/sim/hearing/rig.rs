@@ -31,6 +31,10 @@ struct Lines {
     /// From now on, heartbeats are not told; or are told and never return.
     mute: bool,
     hang: bool,
+    /// How long a heartbeat takes until it is told.
+    late: Duration,
+    /// The last one that was sent.
+    last: Option<Beat>,
     /// From now on, no subscription is confirmed.
     refuse: bool,
     /// What the next heartbeats go through, if not the memory.
@@ -56,6 +60,15 @@ impl Switchboard {
     /// Heartbeats are heard, and their sending never ends.
     pub(super) fn set_hanging(&self, hang: bool) {
         self.lines().hang = hang;
+    }
+
+    pub(super) fn set_late(&self, late: Duration) {
+        self.lines().late = late;
+    }
+
+    /// The last heartbeat that was sent, as it is told.
+    pub(super) fn last_beat(&self) -> Message {
+        Message::Beat(self.lines().last.unwrap(), "memory".into())
     }
 
     pub(super) fn set_refusing(&self, refuse: bool) {
@@ -131,11 +144,15 @@ impl Bus for Switchboard {
 
     fn beat<'a>(&'a self, channel: &'a Channel, mut beat: Beat) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            let (mute, hang, run) = {
+            let (mute, hang, late, run) = {
                 let mut lines = self.lines();
                 lines.beats += 1;
-                (lines.mute, lines.hang, lines.run.clone())
+                lines.last = Some(beat);
+                (lines.mute, lines.hang, lines.late, lines.run.clone())
             };
+            if !late.is_zero() {
+                tokio::time::sleep(late).await;
+            }
             if mute {
                 // It is told to nobody.
                 beat.node = Token::NONE;

@@ -77,9 +77,10 @@ impl Listening {
     #[cold]
     fn begin_task(&self, hear: impl FnOnce() -> Hear) {
         let Ok(runtime) = sync::Handle::try_current() else { return };
-        if *self.stop.borrow() || self.ear.listens.swap(true, Ordering::AcqRel) {
+        if self.ear.listens.swap(true, Ordering::AcqRel) {
             return;
         }
+        // After a shutdown it ends as soon as it runs.
         let task = Task { ear: Arc::clone(&self.ear), stop: self.stop.subscribe() };
         runtime.spawn(task.run(hear()));
     }
