@@ -165,7 +165,7 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
     /// The last one wins, unless an invalidation came first.
     pub fn publish(&self, key: &K, reservation: Reservation, answer: &Answer<V>) -> bool {
         let end = match answer.keep {
-            Keep::Nothing => return false,
+            Keep::Nothing | Keep::Private => return false,
             Keep::Life => self.life.map_or(Moment::NEVER, |life| reservation.at.plus(life)),
             Keep::BriefSince(began) => began.plus(self.brief_for),
         };
