@@ -11,6 +11,7 @@ mod lists;
 mod merging;
 mod own_fault;
 mod own_keys;
+mod private;
 mod reentry;
 mod rig;
 mod sharing;

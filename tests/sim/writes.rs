@@ -2,5 +2,6 @@
 
 mod held;
 mod put;
+mod tokens;
 mod touched;
 mod undelivered;

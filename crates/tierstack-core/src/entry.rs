@@ -94,6 +94,8 @@ pub enum Keep {
     /// As a brief entry: it was loaded without a right, or its fill was refused. Ends a bounded time after the instant
     /// at which its load began.
     BriefSince(Moment),
-    /// Not at all: the loader says that what it read holds for this caller only.
+    /// Not at all: the loader says that it is not to be kept.
     Nothing,
+    /// Not at all, and nobody else may be told: the loader says that what it read holds for this caller only.
+    Private,
 }

@@ -18,7 +18,7 @@ pub struct Loaded<K, V> {
     /// What the origin says about the moment of the load.
     pub stamp: Option<Stamp>,
     /// Whether the rows hold for everybody; false for what only this caller may see (a standby's, or a transaction's own
-    /// rows), which is then answered and kept nowhere.
+    /// rows): those are answered to who asked first, and kept nowhere, and whoever else asked loads for himself.
     pub shared: bool,
 }
 
@@ -39,11 +39,20 @@ impl<K, V> Loaded<K, V> {
 pub trait Loader<K, V>: Send + Sync + 'static {
     /// Loads those keys.
     fn load<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Loaded<K, V>, Error>>;
+
+    /// Whether the tiers may keep a row that it loaded; one that they may not is answered to all who asked. Default: yes.
+    fn keeps(&self, _key: &K, _row: &V) -> bool {
+        true
+    }
 }
 
 impl<K: 'static, V: 'static, L: Loader<K, V> + ?Sized> Loader<K, V> for Arc<L> {
     fn load<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Loaded<K, V>, Error>> {
         (**self).load(keys)
+    }
+
+    fn keeps(&self, key: &K, row: &V) -> bool {
+        (**self).keeps(key, row)
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use smallvec::SmallVec;
 
-use crate::{Age, Entry, Error, Keep, Level, Meta, Moment, Stamp};
+use crate::{Age, Entry, Error, Keep, Level, Meta, Moment, Stamp, WriteToken};
 
 /// Which entries satisfy a lookup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -76,19 +76,37 @@ pub struct Lookup<K> {
     keys: SmallVec<[K; 1]>,
     /// What it allows.
     pub terms: Terms,
+    /// What few lookups have.
+    pub(crate) extras: Option<Arc<Extras>>,
+}
+
+/// What few lookups have, so that the others carry one pointer for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extras {
+    /// A write that an entry of L2 must have seen.
+    pub(crate) seen: WriteToken,
+    /// Its load is shared with nobody's.
+    pub(crate) alone: bool,
 }
 
 impl<K> Lookup<K> {
     /// A lookup of one key.
     #[must_use]
     pub fn one(key: K) -> Self {
-        Lookup { keys: SmallVec::from_buf([key]), terms: Terms::default() }
+        Lookup::distinct(SmallVec::from_buf([key]), Terms::default())
     }
 
     /// A lookup of keys that the caller knows to be distinct, on given terms.
     #[must_use]
     pub(crate) fn distinct(keys: SmallVec<[K; 1]>, terms: Terms) -> Self {
-        Lookup { keys, terms }
+        Lookup { keys, terms, extras: None }
+    }
+
+    /// The same with what few lookups have.
+    #[must_use]
+    pub(crate) fn with(mut self, extras: Option<Arc<Extras>>) -> Self {
+        self.extras = extras;
+        self
     }
 
     /// The keys: distinct, in the order of their first mention.
@@ -132,6 +150,26 @@ impl<K> Lookup<K> {
         self
     }
 
+    /// Answers nothing older than a write, on whatever node that was made: L1, which doesn't know what its entries have seen,
+    /// is read past, and filled; an entry in L2 counts only if it has seen the write, and is replaced if not; no lookup that
+    /// began earlier is followed. After a write that leaves nothing to tell an entry by, the origin is asked, as by
+    /// [`refresh`](Self::refresh). May be called for several writes.
+    ///
+    /// What is [invalidated](crate::Cache::invalidate) is not answered from L2 anyway: it is for a reader who may ask before,
+    /// or on a node whose L1 has not heard of it.
+    #[must_use]
+    pub fn seen(mut self, write: &WriteToken) -> Self {
+        if write.is_must_load() {
+            self = self.refresh();
+        }
+        if !write.is_empty() {
+            self.terms.read_l1 = false;
+            let extras = Arc::make_mut(self.extras.get_or_insert_default());
+            extras.seen = extras.seen.and(write);
+        }
+        self
+    }
+
     /// Answers from the tiers only; a key that none of them holds has the outcome `Ok(None)`.
     #[must_use]
     pub fn never_load(mut self) -> Self {
@@ -161,7 +199,7 @@ impl<K: Clone + Eq + Hash> Lookup<K> {
                 kept.push(key);
             }
         }
-        Lookup { keys: kept, terms: Terms::default() }
+        Lookup::distinct(kept, Terms::default())
     }
 }
 

@@ -199,7 +199,7 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
         let Reservation { at, heard, .. } = reservation;
         let is_heard = heard == 0 || self.hearing.heard(self.clock.coarse()) == Some(heard);
         let (end, heard) = match answer.keep {
-            Keep::Nothing => return false,
+            Keep::Nothing | Keep::Private => return false,
             Keep::Life if is_heard => (self.life.map_or(Moment::NEVER, |life| at.plus(life)), heard),
             Keep::Life => (at.plus(self.brief_for.min(self.life.unwrap_or(self.brief_for))), 0),
             Keep::BriefSince(began) => (began.plus(self.brief_for), 0),

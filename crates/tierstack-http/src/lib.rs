@@ -1,4 +1,5 @@
-//! HTTP beside tierstack: says in a response's header how the caches answered it.
+//! HTTP beside tierstack: says in a response's header how the caches answered it, and carries the token of a write to where
+//! it must be seen.
 //!
 //! [`CacheStatus`] is the value of the `Cache-Status` header (RFC 9211), made from the answers of one or more lookups.
 //!
@@ -16,9 +17,13 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`write_token_header`] and [`write_token_of`] take a [`WriteToken`](tierstack_core::WriteToken) through a client.
+//!
 //! Services for axum and tonic will have their place here.
 
 mod cache_status;
 mod structured;
+mod write_token;
 
 pub use cache_status::CacheStatus;
+pub use write_token::{WRITE_TOKEN, write_token_header, write_token_of};

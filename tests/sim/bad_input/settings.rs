@@ -137,7 +137,8 @@ fn every_wrong_setting_of_writes_is_told_by_name() {
     // Whatever it is set to can be.
     for field in fields(&WriteSettings::default()).into_iter().filter(|field| &**field != "without_l2") {
         let refused = WRONG_WRITES.iter().filter(|(_, words)| words[0].starts_with(&*field)).count();
-        assert!(refused >= 2, "{field} is refused in {refused} cases");
+        // Either is a choice.
+        assert!(refused >= 2 || field == "without_l2", "{field} is refused in {refused} cases");
     }
     let mut settings = WriteSettings::default();
     settings.floor_life = Duration::from_secs(6);

@@ -1,9 +1,17 @@
 //! Write-through: when L2 takes the row that a write stored, and when not.
 
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tests::{Film, FilmTitle, film};
-use tierstack_core::{ErrorKind, Level, Mark, Stamp, Touched, Xid};
+use tierstack_core::{
+    BoxFuture, Channel, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Level, Mark,
+    MemoryTier, Reply, Stamp, Tier, Touched, WireKey, Xid,
+};
 use tokio::time::sleep;
 
 use super::held::{below, land};
@@ -176,4 +184,52 @@ async fn a_write_that_settles_or_is_rolled_back_puts_nothing() {
     assert_eq!(below(&films, 1).await, (0, Level::Origin));
     sleep(Duration::from_millis(1)).await;
     assert_eq!(films.namespace().write_stats().put, 0);
+}
+
+/// A tier that takes no fills, and doesn't say so.
+struct HungFills(Arc<MemoryTier>);
+
+impl Tier for HungFills {
+    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Reply<Option<Bytes>>> {
+        self.0.read(keys)
+    }
+
+    fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>> {
+        self.0.lease(leases)
+    }
+
+    fn fill<'a>(&'a self, _: &'a [Fill]) -> BoxFuture<'a, Reply<Filled>> {
+        Box::pin(pending())
+    }
+
+    fn invalidate<'a>(
+        &'a self,
+        channel: &'a Channel,
+        invalidations: &'a [Invalidate],
+    ) -> BoxFuture<'a, Reply<Invalidated>> {
+        self.0.invalidate(channel, invalidations)
+    }
+}
+
+/// A commit whose row is not taken in time, or that is dropped while it waits for that, ends the write all the same.
+#[tokio::test(start_paused = true)]
+async fn a_commit_ends_the_write_whatever_becomes_of_its_rows() {
+    for dropped in [false, true] {
+        let shop = Shop::new(1);
+        let node = tierstack_core::Namespace::builder("shop").l2(HungFills(shop.tier.clone()));
+        let node = node.clock(shop.manual.clock()).random(shop.random.clone()).build().unwrap();
+        let (films, other) = (shop.films_of(&node), shop.films());
+        let mut write = films.begin_write([1], Duration::from_secs(3_000)).await.unwrap();
+        land(&shop, 1, 1);
+        write.put(&films, written(1, 1)).unwrap();
+        if dropped {
+            let mut commit = pin!(write.commit());
+            assert!(poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx))).await.is_pending());
+        } else {
+            write.commit().await.unwrap();
+        }
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(below(&other, 1).await, (1, Level::Origin), "dropped: {dropped}");
+        assert_eq!(below(&other, 1).await, (1, Level::L2), "dropped: {dropped}");
+    }
 }

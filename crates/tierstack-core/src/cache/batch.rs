@@ -96,7 +96,7 @@ impl<E: Entity> Cache<E> {
         let mut holes: Vec<(usize, usize)> = Vec::new();
         let mut missing = Missing::default();
         let now = self.0.clock.coarse();
-        let store = self.0.objects.store.as_ref();
+        let store = self.l1();
         for pk in pks {
             let pk = pk.into_key();
             let hit = store.and_then(|store| store.hit(&pk, now));
@@ -184,7 +184,10 @@ impl<E: Entity> Cache<E> {
     ) -> Result<Answers<K, V>, Error> {
         let settings = &self.0.settings;
         lookup.terms.deadline.get_or_insert_with(|| self.deadline());
-        let terms = lookup.terms;
+        if let Some(write) = &self.1 {
+            lookup = lookup.seen(write);
+        }
+        let (terms, extras) = (lookup.terms, lookup.extras.clone());
         if lookup.keys().len() == 1 && self.0.format.admit(&lookup.keys()[0]).is_ok() {
             return half.stack.ask(lookup).await;
         }
@@ -200,14 +203,14 @@ impl<E: Entity> Cache<E> {
         }
         if admitted.len() <= settings.max_batch {
             if !admitted.is_empty() {
-                answers.extend(half.stack.ask(Lookup::distinct(admitted, terms)).await?);
+                answers.extend(half.stack.ask(Lookup::distinct(admitted, terms).with(extras)).await?);
             }
         } else {
             let mut parts = Vec::new();
             let mut rest = admitted.into_iter().peekable();
             while rest.peek().is_some() {
                 let keys = rest.by_ref().take(settings.max_batch).collect();
-                parts.push(half.stack.ask(Lookup::distinct(keys, terms)));
+                parts.push(half.stack.ask(Lookup::distinct(keys, terms).with(extras.clone())));
             }
             let mut parts = stream::iter(parts).buffered(settings.batches_in_flight);
             while let Some(part) = parts.next().await {

@@ -122,7 +122,7 @@ impl<E: Entity> CacheBuilder<E> {
             index,
         });
         namespace.enter(&entity, &parts)?;
-        Ok(Cache(parts))
+        Ok(Cache(parts, None))
     }
 }
 

@@ -19,7 +19,7 @@ use crate::store::Store;
 use crate::tier::BoxFuture;
 use crate::{
     Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, KeyFormat, Lookup, Namespace, Outcome, RowKey,
-    Schema, Settings, Stack, Stats, WireKey,
+    Schema, Settings, Stack, Stats, WireKey, WriteToken,
 };
 
 /// A read-through cache of one entity. Cloning it counts one reference up.
@@ -38,7 +38,10 @@ use crate::{
 /// # Cancel safety
 /// Every method may be dropped at any await. What it looked up goes on, for others and for the tiers; an
 /// `invalidate` that was polled takes effect, though it is dropped.
-pub struct Cache<E: Entity>(Arc<Parts<E>>);
+pub struct Cache<E: Entity>(Arc<Parts<E>>, Seen);
+
+/// What every lookup of a handle must have seen; mostly nothing.
+type Seen = Option<Arc<WriteToken>>;
 
 /// What the clones of a cache share.
 struct Parts<E: Entity> {
@@ -105,7 +108,7 @@ impl<E: Entity> Cache<E> {
     /// for a key over the limit. A failing L2 is none.
     pub async fn get(&self, pk: impl IntoKey<E::Pk>) -> Result<Option<Arc<E>>, Error> {
         let pk = pk.into_key();
-        if let Some(store) = &self.0.objects.store
+        if let Some(store) = self.l1()
             && let Some(entry) = store.hit(&pk, self.0.clock.coarse())
         {
             return Ok(entry.into_present());
@@ -141,6 +144,28 @@ impl<E: Entity> Cache<E> {
     /// [`Invalid`](ErrorKind::Invalid), naming the text and what was expected.
     pub fn parse_pk(&self, text: &str) -> Result<E::Pk, Error> {
         E::Pk::parse(text)
+    }
+
+    /// A handle of the same cache, none of whose lookups and lists is answered with anything older than that write; see
+    /// [`Lookup::seen`]. For one who reads his own write, on whatever node he made it.
+    ///
+    /// ```
+    /// # use tierstack_core::{Cache, Entity, Error, WriteToken};
+    /// # async fn example<E: Entity<Pk = i32>>(films: Cache<E>, written: &str) -> Result<(), Error> {
+    /// let written: WriteToken = written.parse()?;
+    /// let film = films.seen(&written).get(7).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn seen(&self, write: &WriteToken) -> Self {
+        let seen = self.1.as_ref().map_or_else(|| write.clone(), |before| before.and(write));
+        Cache(Arc::clone(&self.0), (!seen.is_empty()).then(|| Arc::new(seen)))
+    }
+
+    /// The rows in L1, if this handle may be answered from there.
+    #[inline]
+    fn l1(&self) -> Option<&Arc<Store<E::Pk, E>>> {
+        if self.1.is_some() { None } else { self.0.objects.store.as_ref() }
     }
 
     /// Asks with terms: per-key results, source and age, options. A batch longer than `max_batch` is split.
@@ -182,7 +207,7 @@ impl<E: Entity> Cache<E> {
     /// How whole rows are written into L2, if there is one; `None` for a projection.
     pub(crate) fn rows_in_l2(&self) -> Option<(&KeyFormat, Option<&Arc<L2Options>>)> {
         let parts = &*self.0;
-        parts.schema.projection.is_none().then(|| (&parts.rows_format, parts.objects.l2.as_ref()))
+        parts.schema.projection.is_none().then_some((&parts.rows_format, parts.objects.l2.as_ref()))
     }
 
     /// The namespace it is in.
@@ -199,7 +224,7 @@ fn row<E>(outcome: Outcome<E>) -> Result<Option<Arc<E>>, Error> {
 
 impl<E: Entity> Clone for Cache<E> {
     fn clone(&self) -> Self {
-        Cache(Arc::clone(&self.0))
+        Cache(Arc::clone(&self.0), self.1.clone())
     }
 }
 

@@ -41,10 +41,13 @@ where
             for key in keys {
                 let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let response = call_ready(service, key.request().clone()).await?;
-                loaded.shared &= self.keep_if.as_ref().is_none_or(|keep| keep(key.request(), &response));
                 loaded.rows.push((key.clone(), response));
             }
             Ok(loaded)
         })
+    }
+
+    fn keeps(&self, key: &RequestKey<Req>, response: &Res) -> bool {
+        self.keep_if.as_ref().is_none_or(|keep| keep(key.request(), response))
     }
 }

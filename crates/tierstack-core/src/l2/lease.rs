@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::lookup::{Found, Known, Look, Next, Open, Step};
-use super::requests::{Judge, TierSync, send};
+use super::requests::{TierSync, send};
 use crate::counters::Event;
 use crate::{Ground, Key, LeaseFor, Leased, Moment, Token};
 
@@ -112,7 +112,7 @@ where
                 leases.sync = Some(sync);
             }
             let ground = leases.ground.clone();
-            let judge = Judge { options: &self.options, sync, accept: self.terms.accept, ground };
+            let judge = self.judge(sync, ground);
             let mut again = Vec::new();
             for (mut open, leased) in open.into_iter().zip(each) {
                 match leased {

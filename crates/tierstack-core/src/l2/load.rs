@@ -29,7 +29,7 @@ where
         self.options.counters.add(Event::Bypass, open.len() - rights);
         let keys = open.iter().map(|open| open.key.clone()).collect();
         let began = self.options.clock.coarse();
-        let lookup = Lookup::distinct(keys, self.terms_below(to_settle, began));
+        let lookup = Lookup::distinct(keys, self.terms_below(to_settle, began)).with(self.extras.clone());
         let answers = match ask(self.inner.clone(), lookup).await {
             Ok(answers) if are_of(&open, &answers) => answers,
             Ok(answers) => {
@@ -56,7 +56,7 @@ where
         for (at, ((_, mut outcome), open)) in answers.into_iter().zip(&open).enumerate() {
             let mut record = None;
             if let Ok(Some(answer)) = &mut outcome
-                && answer.keep != Keep::Nothing
+                && !matches!(answer.keep, Keep::Nothing | Keep::Private)
             {
                 answer.keep = Keep::BriefSince(began);
                 if let (true, Some(sync)) = (at < rights, sync) {

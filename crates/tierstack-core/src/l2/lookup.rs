@@ -11,11 +11,11 @@ use smallvec::SmallVec;
 
 use super::lease::Leases;
 use super::options::L2Options;
-use super::requests::{Judge, Miss, ground_of, send};
-use crate::lookup::Rest;
+use super::requests::{Judge, Miss, TierSync, ground_of, send};
+use crate::lookup::{Extras, Rest};
 use crate::stack::Inner;
 use crate::tier::BoxFuture;
-use crate::{Answer, Answers, Key, Lookup, Moment, Outcome, Terms, Token, WireKey};
+use crate::{Answer, Answers, Ground, Key, Lookup, Moment, Outcome, Terms, Token, WireKey};
 
 /// Outcomes of some of a lookup's keys, by place.
 pub(super) type Known<V> = Vec<(usize, Outcome<V>)>;
@@ -34,6 +34,7 @@ pub(super) struct Open<K> {
 pub(super) struct Look<S> {
     pub(super) options: Arc<L2Options>,
     pub(super) terms: Terms,
+    pub(super) extras: Option<Arc<Extras>>,
     pub(super) inner: S,
 }
 
@@ -64,10 +65,10 @@ where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
     S: Inner<K, V> + Sync,
 {
-    let terms = lookup.terms;
+    let (terms, extras) = (lookup.terms, lookup.extras.clone());
     let keys = lookup.into_keys();
     let wires = options.format.wire(&keys);
-    let look = Look { options, terms, inner };
+    let look = Look { options, terms, extras, inner };
     let mut rows: SmallVec<[(K, Outcome<V>); 1]> = SmallVec::with_capacity(keys.len());
     let mut asked = Vec::with_capacity(keys.len());
     let mut places = Vec::with_capacity(keys.len());
@@ -168,7 +169,7 @@ impl<S: Send + Sync + 'static> Look<S> {
             }
             None => None,
         };
-        let judge = Judge { options: &self.options, sync, accept: self.terms.accept, ground };
+        let judge = self.judge(sync, ground);
         wires.iter().zip(each).map(move |(wire, found)| {
             let found = match found {
                 Ok(bytes) => judge.answer(wire, bytes.as_ref()).map_or_else(Found::Miss, Found::Answer),
@@ -176,6 +177,12 @@ impl<S: Send + Sync + 'static> Look<S> {
             };
             (wire, found)
         })
+    }
+
+    /// Judges what a request found.
+    pub(super) fn judge(&self, sync: TierSync, ground: Option<Ground>) -> Judge<'_> {
+        let seen = self.extras.as_ref().map(|extras| &extras.seen);
+        Judge { options: &self.options, sync, accept: self.terms.accept, seen, ground }
     }
 
     /// What a request may take before the load: a part of the time there is, so that some is left for the origin.

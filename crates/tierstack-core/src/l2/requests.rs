@@ -13,6 +13,7 @@ use crate::freshness::{judge, satisfies};
 use crate::record::{self, Header, Kind, Read, Reader, Unusable, schema_of};
 use crate::{
     Accept, Answer, Entry, Error, ErrorKind, Ground, Keep, Level, Meta, Moment, Reply, Token, WireKey,
+    WriteToken,
 };
 
 /// When a request was sent on our clock, and what the tier's clock was when it replied: instants are carried over by the
@@ -87,6 +88,8 @@ pub(super) struct Judge<'a> {
     pub(super) options: &'a L2Options,
     pub(super) sync: TierSync,
     pub(super) accept: Accept,
+    /// A write that an entry must have seen.
+    pub(super) seen: Option<&'a WriteToken>,
     /// What derived entries rest on, as it was read with them.
     pub(super) ground: Option<Ground>,
 }
@@ -116,7 +119,7 @@ impl Judge<'_> {
         })
     }
 
-    /// `Err(None)`: nothing is wrong with it, but it is too old for the terms.
+    /// `Err(None)`: nothing is wrong with it, but it is too old for the lookup.
     fn read<V: DeserializeOwned>(&self, key: &WireKey, bytes: &Bytes) -> Result<Answer<V>, Option<Unusable>> {
         let codec = self.options.codec();
         let reader = Reader { schema: self.options.schema, now_ms: self.sync.tier_ms, codec: &codec };
@@ -130,6 +133,9 @@ impl Judge<'_> {
             if !stands {
                 return Err(Some(Unusable::Dependency));
             }
+        }
+        if self.seen.is_some_and(|write| !write.seen_by(body.stamp.as_ref())) {
+            return Err(None);
         }
         let meta = Meta {
             token: body.token,

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::future::join_all;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use crate::causes::Causes;
 use crate::rounds::{Begin, Limits, Rounds};
 use crate::stack::{Inner, ask};
-use crate::{Answers, Clock, Error, ErrorKind, Key, Lookup, Outcome, Settings};
+use crate::{Answer, Answers, Clock, Error, ErrorKind, Keep, Key, Lookup, Outcome, Settings};
 
 /// Lookups that wait for a round.
 pub struct Merger<K, V> {
@@ -64,7 +65,8 @@ impl<K: Key, V: Send + Sync + 'static> Merger<K, V> {
     ) -> Result<oneshot::Receiver<Part<K, V>>, Error> {
         let (part, answers) = oneshot::channel();
         let keys = lookup.keys().len();
-        let alone = lookup.keys().iter().any(Key::loads_alone);
+        let is_alone = lookup.extras.as_ref().is_some_and(|extras| extras.alone);
+        let alone = is_alone || lookup.keys().iter().any(Key::loads_alone);
         let mut rounds = self.rounds();
         if rounds.waiting_keys() + keys > self.most {
             let text = format!(
@@ -193,16 +195,30 @@ async fn load<K: Key, V: Send + Sync + 'static, S: Inner<K, V>>(inner: S, mut wa
         parts.push((own, of_own, part));
     }
     let asked = keys.len();
-    match ask(inner, Lookup::distinct(keys, terms)).await {
+    match ask(inner.clone(), Lookup::distinct(keys, terms)).await {
         Ok(answers) if answers.len() == asked => {
             let stamp = answers.stamp.clone();
             let outcomes: Vec<Outcome<V>> = answers.into_iter().map(|(_, outcome)| outcome).collect();
+            // What holds for one caller only is the first's; the others load by themselves.
+            let mut taken = vec![false; outcomes.len()];
+            let mut alone = Vec::new();
             for (own, of_own, part) in parts {
+                let private = of_own.iter().map(|at| *at as usize).filter(|at| is_private(&outcomes[*at]));
+                if private.clone().any(|at| taken[at]) {
+                    alone.push((own, part));
+                    continue;
+                }
+                private.for_each(|at| taken[at] = true);
                 let rows = own.into_iter().zip(of_own).map(|(key, at)| (key, outcomes[at as usize].clone()));
                 let mut answers = Answers::new(rows.collect());
                 answers.stamp = stamp.clone();
                 let _ = part.send(Ok(answers));
             }
+            let load = |(own, part): (SmallVec<[K; 1]>, oneshot::Sender<Part<K, V>>)| {
+                let answers = ask(inner.clone(), Lookup::distinct(own, terms));
+                async move { drop(part.send(answers.await)) }
+            };
+            join_all(alone.into_iter().map(load)).await;
         }
         Ok(answers) => {
             let text =
@@ -212,6 +228,10 @@ async fn load<K: Key, V: Send + Sync + 'static, S: Inner<K, V>>(inner: S, mut wa
         }
         Err(error) => fail(parts.into_iter().map(|(_, _, part)| part), &error),
     }
+}
+
+fn is_private<V>(outcome: &Outcome<V>) -> bool {
+    matches!(outcome, Ok(Some(Answer { keep: Keep::Private, .. })))
 }
 
 fn fail<K, V>(parts: impl Iterator<Item = oneshot::Sender<Part<K, V>>>, error: &Error) {

@@ -62,8 +62,8 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
         }
     }
 
-    /// Loads, and says what it cost in microseconds.
-    async fn load(&self, keys: &[K], deadline: Moment) -> Result<(Loaded<K, V>, u32), Error> {
+    /// Loads, and says of each row whether it may be kept, and what it cost in microseconds.
+    async fn load(&self, keys: &[K], deadline: Moment) -> Result<(Loaded<K, (V, bool)>, u32), Error> {
         let settings = &self.options.settings;
         if keys.len() > settings.max_batch {
             let text = format!(
@@ -84,7 +84,15 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
         self.options.counters.add(Event::Load, 1);
         let began = clock.coarse();
         // A loader that panics before its first await does so in `load`, so the call is inside as well.
-        let loading = AssertUnwindSafe(async { self.loader.load(keys).await }).catch_unwind();
+        let loading = async {
+            let Loaded { rows, stamp, shared } = self.loader.load(keys).await?;
+            let judged = |(key, row): (K, V)| {
+                let keeps = self.loader.keeps(&key, &row);
+                (key, (row, keeps))
+            };
+            Ok::<_, Error>(Loaded { rows: rows.into_iter().map(judged).collect(), stamp, shared })
+        };
+        let loading = AssertUnwindSafe(loading).catch_unwind();
         let loaded = match clock.before(until, loading).await.ok_or_else(late)? {
             Ok(loaded) => loaded?,
             Err(_) => {
@@ -95,16 +103,28 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
         Ok((loaded, u32::try_from(cost).unwrap_or(u32::MAX)))
     }
 
-    fn answers(&self, keys: smallvec::SmallVec<[K; 1]>, loaded: Loaded<K, V>, cost_us: u32) -> Answers<K, V> {
+    fn answers(
+        &self,
+        keys: smallvec::SmallVec<[K; 1]>,
+        loaded: Loaded<K, (V, bool)>,
+        cost_us: u32,
+    ) -> Answers<K, V> {
         let Loaded { rows, stamp, shared } = loaded;
         let OriginOptions { freshness, clock, random, .. } = &*self.options;
         let now = clock.coarse();
         let found = match_rows(&keys, rows);
-        let answer = |row: Option<V>| {
+        let answer = |row: Option<(V, bool)>| {
             let (fresh_until, stale_until) = freshness.ends(row.is_none(), now, random.unit());
             let meta = Meta { token: random.token(), fresh_until, stale_until, cost_us };
-            let entry = row.map_or(Entry::Absent, |row| Entry::Present(Arc::new(row)));
-            let keep = if shared { Keep::Life } else { Keep::Nothing };
+            let (entry, keeps) = match row {
+                Some((row, keeps)) => (Entry::Present(Arc::new(row)), keeps),
+                None => (Entry::Absent, true),
+            };
+            let keep = match (shared, keeps) {
+                (false, _) => Keep::Private,
+                (true, false) => Keep::Nothing,
+                (true, true) => Keep::Life,
+            };
             Answer {
                 entry,
                 meta,

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use smallvec::SmallVec;
 
 use super::flights::Flights;
-use super::table::{Batch, FlightId};
+use super::table::{Batch, FlightId, shared};
 use super::waiter::Told;
 use crate::counters::Event;
 use crate::store::Reservation;
@@ -70,7 +70,8 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
             }
             self.reserved = store.reserve_all(&self.keys);
         }
-        let asked = below.ask(Lookup::distinct(self.keys.clone(), terms)).await;
+        let lookup = Lookup::distinct(self.keys.clone(), terms).with(first.extras.clone());
+        let asked = below.ask(lookup).await;
         self.give_place_back();
         let mut answers = match asked {
             Ok(answers) if self.are_asked(&answers) => answers,
@@ -118,8 +119,9 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
                 let publish = || store.publish(&self.keys[at], self.reserved[at], answer);
                 answer.published = catch_unwind(AssertUnwindSafe(publish)).unwrap_or(true);
             }
-            told.extend(others.iter().map(|flight| (*flight, Told::Outcome(outcome.clone()))));
-            told.push((*last, Told::Outcome(outcome)));
+            let outcome = Told::Outcome(outcome);
+            told.extend(others.iter().map(|flight| (*flight, shared(&outcome))));
+            told.push((*last, outcome));
         }
         self.tell(told);
     }

@@ -12,6 +12,7 @@ use super::table::{Entered, Join};
 use super::waiter::Told;
 use crate::counters::Event;
 use crate::freshness::satisfies;
+use crate::lookup::Extras;
 use crate::tier::BoxFuture;
 use crate::{Answers, Error, ErrorKind, Key, Level, Lookup, Moment, Outcome, Stack, Terms};
 
@@ -62,61 +63,86 @@ async fn look<K: Key, V: Send + Sync + 'static>(
     terms.deadline = Some(deadline);
     if !terms.load {
         // It loads nothing that others could wait for, and should not wait for a load.
-        return below.ask(Lookup::distinct(lookup.into_keys(), terms)).await;
+        let extras = lookup.extras.clone();
+        return below.ask(Lookup::distinct(lookup.into_keys(), terms).with(extras)).await;
     }
     if crate::sync::Handle::try_current().is_err() {
         return Err(Error::invalid(
             "a lookup that loads was asked outside a tokio runtime: ask it inside one",
         ));
     }
+    let extras = lookup.extras.clone();
     let keys = lookup.into_keys();
     let join = match terms {
         Terms { use_l2: false, .. } if flights.options.over_l2 => Join::Private,
         Terms { read_l2: false, .. } => Join::NotBegun,
+        // What began earlier may have read an entry that has not seen the write.
+        _ if extras.is_some() => Join::NotBegun,
         _ => Join::Any,
     };
-    let mut outcomes = enter(shared, &keys, terms, join, deadline).await;
-    let unfit = |told: &Told<V>| match told {
-        Told::Again => true,
-        Told::Outcome(outcome) => !is_fit(outcome, &terms),
-    };
-    let again: SmallVec<[usize; 1]> =
-        (0..outcomes.len()).filter(|at| outcomes[*at].as_ref().is_some_and(unfit)).collect();
-    if !again.is_empty() {
-        let keys: SmallVec<[K; 1]> = again.iter().map(|at| keys[*at].clone()).collect();
-        // What it leads itself is led on its own terms; what was lost with a runtime is followed by whoever comes first.
-        let lost = again.iter().all(|at| matches!(outcomes[*at], Some(Told::Again)));
-        let join = if lost || join == Join::Private { join } else { Join::None };
-        let second = enter(shared, &keys, terms, join, deadline).await;
-        for (at, outcome) in again.into_iter().zip(second) {
-            outcomes[at] = outcome;
-        }
+    let mut asking = Asking { shared, terms, extras, deadline, keys: &keys, outcomes: SmallVec::new() };
+    asking.outcomes = asking.enter(&keys, join).await;
+    let lost = asking.which(|told| matches!(told, Told::Again));
+    let unfit = asking.which(|told| matches!(told, Told::Outcome(outcome) if !is_fit(outcome, &terms)));
+    // What it leads itself is led on its own terms; what was lost with a runtime is followed by whoever comes first.
+    asking.again(lost, join).await;
+    asking.again(unfit, if join == Join::Private { join } else { Join::None }).await;
+    let alone = asking.which(|told| matches!(told, Told::Alone));
+    if !alone.is_empty() {
+        Arc::make_mut(asking.extras.get_or_insert_default()).alone = true;
+        asking.again(alone, Join::Alone).await;
     }
+    let outcomes = asking.outcomes;
     let rows = keys.into_iter().zip(outcomes).map(|(key, told)| (key, outcome(told, &terms)));
     Ok(Answers::new(rows.collect()))
 }
 
-/// Asks for keys once, until all are known or the deadline passes.
-async fn enter<K: Key, V: Send + Sync + 'static>(
-    shared: &Arc<Shared<K, V>>,
-    keys: &[K],
+/// A lookup's way through the table: once, and again for what was not for it.
+struct Asking<'a, K, V> {
+    shared: &'a Arc<Shared<K, V>>,
     terms: Terms,
-    join: Join,
+    extras: Option<Arc<Extras>>,
     deadline: Moment,
-) -> SmallVec<[Option<Told<V>>; 1]> {
-    let flights = &shared.flights;
-    let now = flights.options.clock.coarse();
-    let store = flights.store.as_ref().filter(|_| terms.read_l1 && join == Join::Any);
-    let known = |key: &K| store?.answer(key, now, terms.accept);
-    let Entered { waiting, begin, followed, refused } =
-        flights.table.enter(keys, terms, join, shared, now, known);
-    flights.begin(begin);
-    let counters = &flights.options.counters;
-    counters.add(Event::Follow, followed);
-    counters.add(Event::Overload, refused);
-    // Late or not, what is known by then is told.
-    let _ = flights.options.clock.before(deadline, waiting.0.all()).await;
-    waiting.take()
+    keys: &'a [K],
+    outcomes: SmallVec<[Option<Told<V>>; 1]>,
+}
+
+impl<K: Key, V: Send + Sync + 'static> Asking<'_, K, V> {
+    /// The places of those that were told so.
+    fn which(&self, so: impl Fn(&Told<V>) -> bool) -> SmallVec<[usize; 1]> {
+        (0..self.outcomes.len()).filter(|at| self.outcomes[*at].as_ref().is_some_and(&so)).collect()
+    }
+
+    /// Asks for the keys at those places again.
+    async fn again(&mut self, places: SmallVec<[usize; 1]>, join: Join) {
+        if places.is_empty() {
+            return;
+        }
+        let keys: SmallVec<[K; 1]> = places.iter().map(|at| self.keys[*at].clone()).collect();
+        let told = self.enter(&keys, join).await;
+        for (at, told) in places.into_iter().zip(told) {
+            self.outcomes[at] = told;
+        }
+    }
+
+    /// Asks for keys once, until all are known or the deadline passes.
+    async fn enter(&self, keys: &[K], join: Join) -> SmallVec<[Option<Told<V>>; 1]> {
+        let Asking { shared, terms, deadline, .. } = *self;
+        let flights = &shared.flights;
+        let now = flights.options.clock.coarse();
+        let store = flights.store.as_ref().filter(|_| terms.read_l1 && join == Join::Any);
+        let known = |key: &K| store?.answer(key, now, terms.accept);
+        let with = (terms, self.extras.as_ref());
+        let Entered { waiting, begin, followed, refused } =
+            flights.table.enter(keys, with, join, shared, now, known);
+        flights.begin(begin);
+        let counters = &flights.options.counters;
+        counters.add(Event::Follow, followed);
+        counters.add(Event::Overload, refused);
+        // Late or not, what is known by then is told.
+        let _ = flights.options.clock.before(deadline, waiting.0.all()).await;
+        waiting.take()
+    }
 }
 
 /// Whether an outcome is what the terms ask for; one of a flight that was led on other terms may not be.
@@ -138,6 +164,10 @@ fn outcome<V>(told: Option<Told<V>>, terms: &Terms) -> Outcome<V> {
             "a service below single flight left this key without an answer: mend it",
         )),
         Some(Told::Outcome(outcome)) => outcome,
+        Some(Told::Alone) => Err(Error::new(
+            ErrorKind::Loader,
+            "what was found for this key holds for another caller only, though it was loaded for this one: mend the loader",
+        )),
         Some(Told::Again) => Err(Error::new(
             ErrorKind::Overloaded,
             "the runtime that looked this key up has ended, twice: try again",

@@ -14,9 +14,10 @@ use super::service::Shared;
 use super::waiter::{Told, Waiter, Waiting};
 use crate::bus::Hearing;
 use crate::causes::{Causes, batch_ids};
+use crate::lookup::Extras;
 use crate::rounds::{Begin, Limits, Rounds};
 use crate::sync::{Arc, Mutex, lock};
-use crate::{Accept, Answer, Error, ErrorKind, Key, Moment, Outcome, Terms};
+use crate::{Accept, Answer, Error, ErrorKind, Keep, Key, Moment, Outcome, Terms};
 
 type Hasher = foldhash::quality::RandomState;
 
@@ -31,6 +32,8 @@ pub(super) enum Join {
     None,
     /// None, and nobody may join its own.
     Private,
+    /// The same, and its round and load are its own.
+    Alone,
 }
 
 /// The keys that one lookup leads: looked up together.
@@ -41,6 +44,7 @@ pub(super) struct Batch<K, V> {
     slots: SmallVec<[u32; 1]>,
     leader: Arc<Waiter<V>>,
     pub(super) terms: Terms,
+    pub(super) extras: Option<std::sync::Arc<Extras>>,
     causes: Causes,
     /// Its round is its load, and that is not merged with others.
     alone: bool,
@@ -107,7 +111,7 @@ impl<V> Flight<V> {
                 heard == Some(self.heard) || join_for.is_none_or(|join_for| now.since(self.began) <= join_for)
             }
             Join::NotBegun => self.will_load,
-            Join::None | Join::Private => false,
+            Join::None | Join::Private | Join::Alone => false,
         }
     }
 
@@ -176,7 +180,7 @@ impl<K: Key, V> Table<K, V> {
     pub(super) fn enter(
         &self,
         keys: &[K],
-        terms: Terms,
+        (terms, extras): (Terms, Option<&std::sync::Arc<Extras>>),
         join: Join,
         below: &Arc<Shared<K, V>>,
         now: Moment,
@@ -195,14 +199,15 @@ impl<K: Key, V> Table<K, V> {
             slots: SmallVec::with_capacity(keys.len()),
             leader: Arc::clone(&waiter),
             terms,
+            extras: extras.cloned(),
             causes,
-            alone: false,
+            alone: join == Join::Alone,
             below: Arc::clone(below),
         };
         for (slot, key) in keys.iter().enumerate() {
             let slot = slot as u32;
             let place = led.keys.len() as u32;
-            let leads = if join == Join::Private {
+            let leads = if matches!(join, Join::Private | Join::Alone) {
                 if state.joinable.get(key).is_some_and(|there| led.causes.contain(there.batch)) {
                     told.push((slot, Told::Outcome(Err(waits_for_itself()))));
                     continue;
@@ -271,8 +276,7 @@ impl<K: Key, V> Table<K, V> {
     /// The batches of a round that was begun, and what they are loaded for.
     pub(super) fn take(&self) -> (Vec<Batch<K, V>>, Causes, Begin) {
         let mut state = lock(&self.0);
-        let (batches, begin) =
-            state.rounds.take(|a, b| kind(&a.terms) == kind(&b.terms) && !a.alone && !b.alone);
+        let (batches, begin) = state.rounds.take(|a, b| kind(a) == kind(b) && !a.alone && !b.alone);
         for batch in batches.iter().filter(|batch| !batch.terms.read_l2) {
             for key in &batch.keys {
                 if let Some(flight) = state.joinable.get_mut(key)
@@ -333,7 +337,7 @@ impl<K: Key, V> Table<K, V> {
             let mut waited_for = false;
             for Follower { waiter, slot } in followers {
                 waited_for |= !waiter.is_left_alone();
-                waiter.tell(std::iter::once((slot, again(told))));
+                waiter.tell(std::iter::once((slot, followed_by(shared(told)))));
             }
             followers_wait += usize::from(waited_for && !led);
         }
@@ -381,20 +385,28 @@ fn detach<V>(detached: &mut HashMap<(u64, u32), Vec<Follower<V>>>, flight: Fligh
     }
 }
 
-/// What a follower is told when the leader is told `told`.
-fn again<V>(told: &Told<V>) -> Told<V> {
+/// What another who wants the key is told when its leader is told `told`.
+pub(super) fn shared<V>(told: &Told<V>) -> Told<V> {
     match told {
         Told::Again => Told::Again,
-        Told::Outcome(Ok(Some(answer))) => {
-            Told::Outcome(Ok(Some(Answer { followed: true, ..answer.clone() })))
-        }
+        Told::Alone => Told::Alone,
+        Told::Outcome(Ok(Some(Answer { keep: Keep::Private, .. }))) => Told::Alone,
+        Told::Outcome(Ok(Some(answer))) => Told::Outcome(Ok(Some(answer.clone()))),
         Told::Outcome(outcome) => Told::Outcome(Outcome::clone(outcome)),
     }
 }
 
+/// The same for one who followed.
+fn followed_by<V>(mut told: Told<V>) -> Told<V> {
+    if let Told::Outcome(Ok(Some(answer))) = &mut told {
+        answer.followed = true;
+    }
+    told
+}
+
 /// What lookups must have in common to share a round.
-fn kind(terms: &Terms) -> Terms {
-    Terms { deadline: None, read_l1: true, ..*terms }
+fn kind<K, V>(batch: &Batch<K, V>) -> (Terms, Option<&Extras>) {
+    (Terms { deadline: None, read_l1: true, ..batch.terms }, batch.extras.as_deref())
 }
 
 #[cold]

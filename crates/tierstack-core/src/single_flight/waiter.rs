@@ -15,6 +15,8 @@ pub(super) enum Told<V> {
     Outcome(Outcome<V>),
     /// The task that looked it up is gone, with its runtime: it has to be asked again.
     Again,
+    /// What was found holds for another caller only: it has to be asked again, by itself.
+    Alone,
 }
 
 /// Slots for the outcomes of one lookup.

@@ -151,10 +151,13 @@ impl Touched {
         };
         let by_key =
             self.entities.iter().filter(|(_, of_entity)| !of_entity.whole && !of_entity.rows.is_empty());
-        let (prefixes, asks): (Vec<&Box<str>>, Vec<LeaseFor>) = by_key
+        let (prefixes, asks): (Vec<Box<str>>, Vec<LeaseFor>) = by_key
             .map(|(prefix, of_entity)| {
                 let right = writes.random.token();
-                (prefix, LeaseFor::new(of_entity.all.clone(), right, None, writes.settings.floor_life))
+                (
+                    prefix.clone(),
+                    LeaseFor::new(of_entity.all.clone(), right, None, writes.settings.floor_life),
+                )
             })
             .unzip();
         let at = writes.clock.coarse();
@@ -162,8 +165,8 @@ impl Touched {
             return Default::default();
         };
         let each = prefixes.into_iter().zip(reply.each);
-        let ground = |(prefix, leased): (&Box<str>, Result<Leased, Error>)| {
-            Some((prefix.clone(), leased.ok()?.ground()?.clone()))
+        let ground = |(prefix, leased): (Box<str>, Result<Leased, Error>)| {
+            Some((prefix, leased.ok()?.ground()?.clone()))
         };
         (each.filter_map(ground).collect(), Some(TierSync { at, tier_ms: reply.now_ms }))
     }
