@@ -9,6 +9,7 @@
 //! `TIERSTACK_SEED=7 cargo test -p tests --test sim -- storm` runs that seed alone, and prints what was noted.
 
 mod database;
+mod faulty_bus;
 mod faulty_tier;
 mod history;
 mod run;

@@ -11,20 +11,21 @@ use tierstack_core::{
     MemoryTier, Reply, Tier, WireKey,
 };
 
-use super::run::Sabotage;
+use super::faulty_bus::FaultyBus;
+use super::run::{LATEST, Sabotage};
 
 pub(super) struct FaultyTier {
     memory: MemoryTier,
     rolls: Rolls,
     /// How many requests in a hundred something happens to.
     trouble: u32,
-    cut_off: AtomicBool,
+    cut_off: Arc<AtomicBool>,
     sabotage: Sabotage,
 }
 
 impl FaultyTier {
     pub(super) fn new(memory: MemoryTier, rolls: Rolls, trouble: u32, sabotage: Sabotage) -> Self {
-        FaultyTier { memory, rolls, trouble, cut_off: AtomicBool::new(false), sabotage }
+        FaultyTier { memory, rolls, trouble, cut_off: Arc::default(), sabotage }
     }
 
     /// From now on nothing comes through.
@@ -62,10 +63,10 @@ impl FaultyTier {
                 let refused = Error::new(ErrorKind::Unavailable, "the tier is out of reach");
                 return Reply::failed(items.len(), &refused);
             }
-            // It is served twice, or after its caller has given up: up to twenty times as late as he waits.
+            // It is served twice, or after its caller has given up: several times as late as he waits.
             kind @ (3 | 4) => {
                 let (memory, again, after) =
-                    (self.memory.clone(), items.clone(), 1 + rolls.below(600) as u64);
+                    (self.memory.clone(), items.clone(), rolls.below(LATEST.as_millis() as usize) as u64);
                 let reply = if kind == 3 { Some(now().await) } else { None };
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(after)).await;
@@ -136,6 +137,12 @@ impl Tier for FaultyTier {
     }
 
     fn bus(&self) -> Option<Arc<dyn Bus>> {
-        self.memory.bus()
+        let bus = FaultyBus {
+            memory: self.memory.clone(),
+            rolls: self.rolls.clone(),
+            trouble: self.trouble,
+            cut_off: Arc::clone(&self.cut_off),
+        };
+        (self.sabotage != Sabotage::Deaf).then_some(Arc::new(bus))
     }
 }

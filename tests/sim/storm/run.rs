@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tests::Rolls;
 use tierstack_core::{
-    Fill, Freshness, Invalidate, L1, ManualClock, MemoryTier, Namespace, Random, Settings, WriteSettings,
+    BusSettings, Fill, Freshness, Invalidate, L1, ManualClock, MemoryTier, Namespace, Random, Settings,
+    WriteSettings,
 };
 use tierstack_soak::calls::{Call, Draws};
 use tierstack_soak::checker::{Bounds, Node as Number, Report, Timeline};
@@ -21,11 +22,25 @@ use super::database::{Client, Database};
 use super::faulty_tier::{FaultyTier, evict};
 use super::history::{Book, History};
 
+/// How long after its caller a request may be served.
+pub(super) const LATEST: Duration = Duration::from_millis(200);
+
 const KEYS: u32 = 3;
 const CLIENTS: usize = 4;
 const CALLS: usize = 5;
 
-const L1_LIFE: Duration = Duration::from_millis(50);
+/// How far a node may be behind another's write.
+const BEHIND: Duration = Duration::from_millis(50);
+
+fn bus() -> BusSettings {
+    let mut settings = BusSettings::default();
+    settings.deaf_after = BEHIND;
+    settings.beat_every = Duration::from_millis(20);
+    settings.subscribe_timeout = Duration::from_millis(40);
+    settings.retry_after = Duration::from_millis(5);
+    settings.retry_after_at_most = Duration::from_millis(30);
+    settings
+}
 
 fn freshness() -> Freshness {
     Freshness::default()
@@ -40,7 +55,7 @@ fn settings() -> Settings {
     settings.l2_timeout = Duration::from_millis(30);
     settings.load_timeout = Duration::from_millis(60);
     settings.wait_for_load = Duration::from_millis(40);
-    settings.brief_for = L1_LIFE;
+    settings.brief_for = BEHIND;
     settings.refresh_retry_after = Duration::from_millis(20);
     settings
 }
@@ -50,8 +65,8 @@ fn bounds() -> Bounds {
     // How far a node may be out in what it thinks the tier's clock is: a request's way there and back.
     let way = Duration::from_millis(40);
     Bounds {
-        l1: L1_LIFE + Duration::from_millis(1),
-        life: settings().load_timeout + freshness().longest() + L1_LIFE + way,
+        l1: BEHIND + Duration::from_millis(1),
+        life: settings().load_timeout + freshness().longest() + way,
         deadline: settings().lookup_timeout + Duration::from_millis(50),
     }
 }
@@ -66,13 +81,13 @@ pub(super) enum Sabotage {
     NoInvalidation,
     /// Invalidations reach rows, but nothing that lists rest on.
     NoDependencies,
-    /// L1 answers for longer than it may.
-    LongL1,
+    /// Nobody hears of others' writes.
+    Deaf,
 }
 
 impl Sabotage {
     pub(super) const ALL: [Sabotage; 4] =
-        [Sabotage::FillsWithoutRight, Sabotage::NoInvalidation, Sabotage::NoDependencies, Sabotage::LongL1];
+        [Sabotage::FillsWithoutRight, Sabotage::NoInvalidation, Sabotage::NoDependencies, Sabotage::Deaf];
 
     pub(super) fn fills(self, memory: &MemoryTier, fills: &[Fill]) {
         if self == Sabotage::FillsWithoutRight {
@@ -90,12 +105,8 @@ impl Sabotage {
         match self {
             Sabotage::NoInvalidation => asks.clear(),
             Sabotage::NoDependencies => asks.retain(|ask| !ask.key.as_str().contains('!')),
-            Sabotage::None | Sabotage::FillsWithoutRight | Sabotage::LongL1 => {}
+            Sabotage::None | Sabotage::FillsWithoutRight | Sabotage::Deaf => {}
         }
-    }
-
-    fn l1_life(self) -> Duration {
-        if self == Sabotage::LongL1 { L1_LIFE * 4 } else { L1_LIFE }
     }
 }
 
@@ -187,11 +198,12 @@ impl Scene {
             .clock(self.clock.clock())
             .random(Random::seeded(self.seed ^ u64::from(number)))
             .writes(writes)
+            .bus(bus())
             .build()
             .unwrap();
         let items = namespace
             .cache::<E>()
-            .l1(L1::capacity(1_000).life(self.sabotage.l1_life()))
+            .l1(L1::capacity(1_000))
             .origin(self.database.origin::<E>())
             .freshness(freshness())
             .settings(settings())
@@ -284,7 +296,7 @@ impl Scene {
             }
         }
         // Late requests come in meanwhile, too.
-        tokio::time::sleep(bounds().life + Duration::from_secs(1)).await;
+        tokio::time::sleep(bounds().life + LATEST).await;
         for (node, _) in self.nodes() {
             node.call(Call::Lookup((0..KEYS).collect())).await.unwrap();
             node.call(Call::List(self.rolls.below(usize::from(SHELVES)) as u8)).await.unwrap();
