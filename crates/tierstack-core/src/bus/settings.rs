@@ -99,8 +99,9 @@ mod tests {
 
     #[test]
     fn each_wrong_time_is_refused_by_its_name() {
+        type Change = fn(&mut BusSettings);
         let ms = Duration::from_millis;
-        let cases: [(&str, fn(&mut BusSettings)); 9] = [
+        let cases: [(&str, Change); 9] = [
             ("deaf_after is 0ns", |s| s.deaf_after = Duration::ZERO),
             ("deaf_after", |s| s.deaf_after = Duration::MAX),
             ("beat_every is 0ns", |s| s.beat_every = Duration::ZERO),
