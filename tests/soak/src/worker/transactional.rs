@@ -2,7 +2,7 @@
 
 use tierstack_core::{BoxFuture, Namespace};
 use tierstack_postgres::deadpool_postgres::Pool;
-use tierstack_postgres::transactions::{Mode, Outcome as Fate, TransactionSettings, Transactions, WithoutL2};
+use tierstack_postgres::transactions::{Mode, Outcome as Fate, TransactionSettings, Transactions};
 
 use super::plain::{TIMEOUT, statements};
 use crate::entity::Item;
@@ -20,8 +20,6 @@ impl Transactional {
     pub(crate) fn new(namespace: &Namespace, pool: Pool, mode: Mode) -> anyhow::Result<Self> {
         let mut settings = TransactionSettings::default();
         settings.mode = mode;
-        // One that commits as a fast one promises less, and is not to be held to more.
-        settings.without_l2 = WithoutL2::RollBack;
         let transactions = Transactions::new(namespace, settings)?.resolve_with(pool.clone());
         Ok(Transactional { pool, transactions, is_strict: mode == Mode::Strict })
     }
