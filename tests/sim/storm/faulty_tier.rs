@@ -19,13 +19,21 @@ pub(super) struct FaultyTier {
     rolls: Rolls,
     /// How many requests in a hundred something happens to.
     trouble: u32,
+    /// Whether records are evicted.
+    forgets: bool,
     cut_off: Arc<AtomicBool>,
     sabotage: Sabotage,
 }
 
 impl FaultyTier {
-    pub(super) fn new(memory: MemoryTier, rolls: Rolls, trouble: u32, sabotage: Sabotage) -> Self {
-        FaultyTier { memory, rolls, trouble, cut_off: Arc::default(), sabotage }
+    pub(super) fn new(
+        memory: MemoryTier,
+        rolls: Rolls,
+        trouble: u32,
+        forgets: bool,
+        sabotage: Sabotage,
+    ) -> Self {
+        FaultyTier { memory, rolls, trouble, forgets, cut_off: Arc::default(), sabotage }
     }
 
     /// From now on nothing comes through.
@@ -80,7 +88,7 @@ impl FaultyTier {
                     }
                 };
             }
-            5 => evict(&self.memory, rolls),
+            5 if self.forgets => evict(&self.memory, rolls),
             _ => {}
         }
         let reply = now().await;

@@ -61,13 +61,14 @@ fn settings() -> Settings {
 }
 
 /// What the checker holds a run to.
-fn bounds() -> Bounds {
+fn bounds(forgets: bool) -> Bounds {
     // How far a node may be out in what it thinks the tier's clock is: a request's way there and back.
     let way = Duration::from_millis(40);
     Bounds {
         l1: BEHIND + Duration::from_millis(1),
         life: settings().load_timeout + freshness().longest() + way,
         deadline: settings().lookup_timeout + Duration::from_millis(50),
+        strict: !forgets,
     }
 }
 
@@ -151,6 +152,8 @@ struct Scene {
     database: Database,
     history: Arc<History>,
     trouble: u32,
+    /// Whether L2 loses records.
+    forgets: bool,
     sabotage: Sabotage,
     nodes: Mutex<Vec<Living>>,
 }
@@ -163,6 +166,7 @@ impl Scene {
             memory: MemoryTier::with_clock(1_000, clock.clock()),
             database: Database::new(KEYS, rolls.clone(), history.clone()),
             trouble: [0, 20, 60][rolls.below(3)],
+            forgets: rolls.chance(50),
             nodes: Mutex::default(),
             rolls,
             clock,
@@ -179,7 +183,13 @@ impl Scene {
     fn node(&self) -> Living {
         // Each has a number of its own, drawn from what was drawn before.
         let number = 1 + self.rolls.below(1 << 20) as Number;
-        let tier = FaultyTier::new(self.memory.clone(), self.rolls.clone(), self.trouble, self.sabotage);
+        let tier = FaultyTier::new(
+            self.memory.clone(),
+            self.rolls.clone(),
+            self.trouble,
+            self.forgets,
+            self.sabotage,
+        );
         let tier = Arc::new(tier);
         let node = match self.rolls.below(5) {
             0 => self.of_shape::<NextItem>(number, &tier),
@@ -236,7 +246,7 @@ impl Scene {
         self.heal().await;
         let log = self.database.log();
         let notes = self.history.notes();
-        let mut timeline = Timeline::new(bounds(), log);
+        let mut timeline = Timeline::new(bounds(self.forgets), log);
         notes.iter().for_each(|(node, record)| timeline.note(*node, record));
         let mut judge = timeline.finish().unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
         notes.iter().for_each(|(node, record)| judge.read(*node, record));
@@ -266,7 +276,7 @@ impl Scene {
         for _ in 0..self.rolls.below(6) {
             self.rolls.pause(60).await;
             match self.rolls.below(8) {
-                0 => self.memory.clear(),
+                0 if self.forgets => self.memory.clear(),
                 1 => {
                     self.memory.set_outage(true);
                     self.rolls.pause(80).await;
@@ -281,7 +291,8 @@ impl Scene {
                     tier.cut_off();
                 }
                 3 => self.memory.cut(),
-                _ => evict(&self.memory, &self.rolls),
+                _ if self.forgets => evict(&self.memory, &self.rolls),
+                _ => {}
             }
         }
     }
@@ -296,7 +307,7 @@ impl Scene {
             }
         }
         // Late requests come in meanwhile, too.
-        tokio::time::sleep(bounds().life + LATEST).await;
+        tokio::time::sleep(bounds(self.forgets).life + LATEST).await;
         for (node, _) in self.nodes() {
             node.call(Call::Lookup((0..KEYS).collect())).await.unwrap();
             node.call(Call::List(self.rolls.below(usize::from(SHELVES)) as u8)).await.unwrap();

@@ -219,7 +219,7 @@ impl<E: Shape> Node<E> {
         let at = self.notes.now();
         self.notes.note(&Record::Ended { op, pk, at, outcome })?;
         if told {
-            self.notes.note(&Record::Invalidated { pk, when: Span { start: at, end: at } })
+            self.notes.note(&Record::Told { op, pk, at })
         } else if outcome != Ended::RolledBack && !self.invalidate(&[pk]).await? {
             self.undelivered().insert(pk);
             Ok(())

@@ -136,6 +136,15 @@ pub enum Record {
         /// When.
         when: Span,
     },
+    /// A write's own way of telling the tiers was acknowledged: of it, and of nobody else's.
+    Told {
+        /// Its number.
+        op: u64,
+        /// The key.
+        pk: u32,
+        /// When.
+        at: u64,
+    },
 }
 
 /// Bytes of a record.
@@ -171,6 +180,7 @@ impl Record {
                 (6, [outcome as u8, 0, 0], pk, Span { start: at, end: at }, [op, 0], 0)
             }
             Record::Invalidated { pk, when } => (7, [0; 3], pk, when, [0; 2], 0),
+            Record::Told { op, pk, at } => (8, [0; 3], pk, Span { start: at, end: at }, [op, 0], 0),
         };
         let mut bytes = [0; SIZE];
         bytes[0] = kind;
@@ -214,6 +224,7 @@ impl Record {
                 Record::Ended { op: one, pk, at, outcome }
             }
             7 => Record::Invalidated { pk, when },
+            8 => Record::Told { op: one, pk, at },
             _ => return None,
         })
     }
@@ -287,6 +298,7 @@ mod tests {
             Record::Ended { op: 5, pk: 4, at: 9, outcome: Outcome::Unknown },
             Record::Ended { op: 5, pk: 4, at: 9, outcome: Outcome::RolledBack },
             Record::Invalidated { pk: 4, when },
+            Record::Told { op: 5, pk: 4, at: 9 },
         ] {
             assert_eq!(Record::decode(&record.encode()), Some(record));
         }

@@ -90,7 +90,10 @@ impl Judge {
                 self.report.failed += 1;
                 self.in_time(node, when, record);
             }
-            Record::Began { .. } | Record::Ended { .. } | Record::Invalidated { .. } => {}
+            Record::Began { .. }
+            | Record::Ended { .. }
+            | Record::Invalidated { .. }
+            | Record::Told { .. } => {}
         }
     }
 
@@ -129,13 +132,14 @@ impl Judge {
         if self.restored.iter().any(|span| span.start <= look.when.end && start <= span.end) {
             return None;
         }
-        let acknowledged = key.all.of(next.visible);
-        let own = key.by_node.get(&look.node).map_or(u64::MAX, |own| own.of(next.visible));
+        let acknowledged = key.all.of(next.visible, place + 1);
+        let own = key.by_node.get(&look.node).map_or(u64::MAX, |own| own.of(next.visible, place + 1));
         if start > own {
             return Some(Anomaly::Own);
         }
+        let strictly = if self.bounds.strict { next.strictly } else { u64::MAX };
         match look.source {
-            Source::L2 if start > acknowledged.min(next.strictly) => Some(Anomaly::Old),
+            Source::L2 if start > acknowledged.min(strictly) => Some(Anomaly::Old),
             Source::Origin if start > next.visible => Some(Anomaly::Old),
             _ if longer_ago(acknowledged, self.bounds.l1) => Some(Anomaly::Late),
             _ => None,
@@ -182,22 +186,26 @@ impl Key {
 
     fn staleness(&self, place: usize, start: u64) -> Staleness {
         let Some(next) = self.versions.get(place + 1) else { return Staleness::default() };
-        let delta = start.saturating_sub(self.all.of(next.visible));
+        let delta = start.saturating_sub(self.all.of(next.visible, place + 1));
         if delta == 0 {
             return Staleness::default();
         }
         // Versions are acknowledged in their order.
-        let acknowledged = self.versions.partition_point(|version| self.all.of(version.visible) <= start);
-        Staleness { delta, behind: acknowledged.saturating_sub(place + 1) as u64 }
+        let later = self.versions.iter().enumerate().skip(place + 1);
+        let behind =
+            later.take_while(|(place, version)| self.all.of(version.visible, *place) <= start).count();
+        Staleness { delta, behind: behind as u64 }
     }
 
     /// The versions about that time, for a person who looks into an anomaly.
     fn around(&self, when: Span) -> String {
         let to = self.versions.partition_point(|version| version.any_began <= when.end);
-        let lines = self.versions[to.saturating_sub(4)..(to + 1).min(self.versions.len())].iter().map(|v| {
+        let places = to.saturating_sub(4)..(to + 1).min(self.versions.len());
+        let lines = places.map(|place| {
+            let v = &self.versions[place];
             let Version { number, op, state, began, visible, .. } = v;
             let after = |at: u64| at as f64 / 1e6 - when.start as f64 / 1e6;
-            let acknowledged = self.all.of(*visible);
+            let acknowledged = self.all.of(*visible, place);
             format!(
                 "version {number} (write {op}, {state:?}) began {:+.3} ms, visible {:+.3} ms, acknowledged {:+.3} ms",
                 after(*began),

@@ -66,6 +66,8 @@ pub struct Bounds {
     pub life: Duration,
     /// How long a lookup may take.
     pub deadline: Duration,
+    /// Whether strict writes are held to G1: not where L2 may lose records.
+    pub strict: bool,
 }
 
 /// What is wrong with a read.

@@ -15,6 +15,7 @@ const BOUNDS: Bounds = Bounds {
     l1: Duration::from_millis(100),
     life: Duration::from_millis(1_000),
     deadline: Duration::from_millis(500),
+    strict: true,
 };
 
 fn span(start: u64, end: u64) -> Span {
@@ -213,6 +214,20 @@ fn a_strict_write_makes_l2_answers_old_once_it_is_visible() {
     assert_eq!(strict.row(2, Source::L2, of(OLD), 20, 21), None);
     assert_eq!(strict.row(2, Source::L2, of(OLD), 21, 22), Some(Anomaly::Old));
     assert_eq!(strict.row(2, Source::L1, of(OLD), 21, 22), None, "L1 need not have heard");
+}
+
+/// A write that tells the tiers itself does so for itself and what was before it, and for no later one.
+#[test]
+fn a_write_that_tells_by_itself_acknowledges_no_later_one() {
+    let committed = |at| Some((at, Outcome::Committed));
+    let mut history =
+        History::new().write(2, state(2), 10, committed(12)).write(3, state(3), 13, committed(14));
+    history.notes.push((1, Record::Told { op: 2, pk: PK, at: 20 * MS }));
+    assert_eq!(history.row(2, Source::L2, of(OLD), 20, 21), None);
+    assert_eq!(history.row(2, Source::L2, of(OLD), 21, 22), Some(Anomaly::Old));
+    assert_eq!(history.row(1, Source::L1, of(OLD), 21, 22), Some(Anomaly::Own));
+    assert_eq!(history.row(2, Source::L1, of(OLD), 121, 122), Some(Anomaly::Late));
+    assert_eq!(history.row(2, Source::L2, of(NEW), 21, 22), None, "version 3 is not acknowledged");
 }
 
 /// A write whose caller was told nothing is there from when somebody saw it, or its node's sessions were gone.

@@ -27,6 +27,8 @@ struct Write {
     began: u64,
     strict: bool,
     ended: Option<(u64, Outcome)>,
+    /// When its own way of telling the tiers was acknowledged.
+    told: Option<u64>,
 }
 
 /// Versions of one key, oldest first: never none.
@@ -71,24 +73,35 @@ impl Default for Key {
     }
 }
 
-/// Invalidations of one key, by their starts, each with the earliest end of it and those that began later.
+/// What acknowledges versions of one key.
 #[derive(Debug, Default)]
-pub(super) struct Acknowledgements(Vec<(u64, u64)>);
+pub(super) struct Acknowledgements {
+    /// Invalidations, by their starts, each with the earliest end of it and those that began later.
+    ends: Vec<(u64, u64)>,
+    /// Places of versions whose own writes told of them, each with the earliest time of it and the later ones.
+    told: Vec<(usize, u64)>,
+}
+
+/// Gives each the earliest time of it and those after it.
+fn earliest<T>(times: &mut [(T, u64)]) {
+    for at in (1..times.len()).rev() {
+        times[at - 1].1 = times[at - 1].1.min(times[at].1);
+    }
+}
 
 impl Acknowledgements {
-    fn new(mut spans: Vec<Span>) -> Self {
-        spans.sort_unstable_by_key(|span| span.start);
-        let mut ends: Vec<(u64, u64)> = spans.into_iter().map(|span| (span.start, span.end)).collect();
-        for at in (1..ends.len()).rev() {
-            ends[at - 1].1 = ends[at - 1].1.min(ends[at].1);
-        }
-        Acknowledgements(ends)
+    fn invalidated(&mut self, spans: impl Iterator<Item = Span>) {
+        self.ends = spans.map(|span| (span.start, span.end)).collect();
+        self.ends.sort_unstable();
+        earliest(&mut self.ends);
     }
 
-    /// When what was visible at `visible` was acknowledged; [`u64::MAX`]: never.
-    pub(super) fn of(&self, visible: u64) -> u64 {
-        let first = self.0.partition_point(|(start, _)| *start < visible);
-        self.0.get(first).map_or(u64::MAX, |(_, end)| *end)
+    /// When the version at `place`, visible at `visible`, was acknowledged; [`u64::MAX`]: never.
+    pub(super) fn of(&self, visible: u64, place: usize) -> u64 {
+        let first = self.ends.partition_point(|(start, _)| *start < visible);
+        let invalidated = self.ends.get(first).map_or(u64::MAX, |(_, end)| *end);
+        let first = self.told.partition_point(|(told, _)| *told < place);
+        invalidated.min(self.told.get(first).map_or(u64::MAX, |(_, at)| *at))
     }
 }
 
@@ -120,7 +133,7 @@ impl Timeline {
                 *seen = when.end.min(*seen);
             }
             Record::Began { op, pk, at, strict } => {
-                self.writes.insert(op, Write { node, pk, began: at, strict, ended: None });
+                self.writes.insert(op, Write { node, pk, began: at, strict, ended: None, told: None });
             }
             Record::Ended { op, at, outcome, .. } => {
                 // Whoever knew of a COMMIT first counts.
@@ -128,6 +141,11 @@ impl Timeline {
                     && !matches!(write.ended, Some((_, Outcome::Committed)))
                 {
                     write.ended = Some((at, outcome));
+                }
+            }
+            Record::Told { op, at, .. } => {
+                if let Some(write) = self.writes.get_mut(&op) {
+                    write.told = Some(at);
                 }
             }
             Record::Invalidated { pk, when } => {
@@ -167,9 +185,10 @@ impl Timeline {
             for (node, span) in invalidations {
                 by_node.entry(*node).or_default().push(*span);
             }
-            key.all = Acknowledgements::new(invalidations.iter().map(|(_, span)| *span).collect());
-            key.by_node =
-                by_node.into_iter().map(|(node, spans)| (node, Acknowledgements::new(spans))).collect();
+            key.all.invalidated(invalidations.iter().map(|(_, span)| *span));
+            for (node, spans) in by_node {
+                key.by_node.entry(node).or_default().invalidated(spans.into_iter());
+            }
             key.under_way.extend(invalidations.iter().map(|(_, span)| (span.start, span.end)));
         }
         let mut writes: BTreeMap<Option<Outcome>, u64> = BTreeMap::new();
@@ -228,6 +247,16 @@ impl Timeline {
             version.strictly = if version.strictly == u64::MAX { later.strictly } else { version.visible };
             version.strictly = version.strictly.min(later.strictly);
         }
-        Ok(Key { versions, ..Key::default() })
+        let mut key = Key { versions, ..Key::default() };
+        for (place, version) in key.versions.iter().enumerate() {
+            let told = self.writes.get(&version.op).and_then(|write| Some((write.node, write.told?)));
+            if let Some((node, at)) = told {
+                key.all.told.push((place, at));
+                key.by_node.entry(node).or_default().told.push((place, at));
+            }
+        }
+        earliest(&mut key.all.told);
+        key.by_node.values_mut().for_each(|own| earliest(&mut own.told));
+        Ok(key)
     }
 }

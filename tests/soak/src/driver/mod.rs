@@ -96,6 +96,7 @@ fn bounds(options: &Options) -> Bounds {
         l1: BEHIND + TICK,
         life: settings.load_timeout + freshness().longest() + stands + BUSY,
         deadline: settings.lookup_timeout + BUSY,
+        strict: !options.faults.iter().any(|fault| fault.forgets),
     }
 }
 

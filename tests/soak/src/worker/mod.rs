@@ -7,6 +7,7 @@
 mod deafened;
 mod plain;
 pub mod settings;
+mod transactional;
 
 use std::io::{BufRead, Write as _};
 use std::sync::Arc;
@@ -20,15 +21,18 @@ use settings::{Role, WorkerSettings, bus, freshness, settings as limits};
 use tierstack_core::{L1, Namespace};
 use tierstack_postgres::deadpool_postgres::{Config, Pool, PoolConfig, Runtime};
 use tierstack_postgres::tokio_postgres::NoTls;
+use tierstack_postgres::transactions::Mode;
 use tierstack_postgres::{PgEntity, PgOrigin};
 use tierstack_redis::{RedisSettings, RedisTier};
 use tokio::sync::mpsc;
+use transactional::Transactional;
 
 use crate::calls::{Call, Draws};
 use crate::entity::{Item, ItemMark, KEYS, NextItem, Shape};
 use crate::monotonic;
 use crate::node::{Calls, Node, Notes};
 use crate::record::{Record, Recorder};
+use crate::write::Writer;
 
 /// Tasks that call at once.
 const TASKS: u64 = 8;
@@ -102,7 +106,14 @@ async fn work<E: Shape + PgEntity>(settings: WorkerSettings, mut told: mpsc::Rec
         .settings(limits())
         .build()?;
     let recorder = Arc::new(Recorder::create(&settings.history)?);
-    let writer = Box::new(Plain(pool(&settings, 4)?));
+    let connections = pool(&settings, 4)?;
+    let writer: Box<dyn Writer> = match settings.role {
+        // One that is to tell nobody can't write by what tells.
+        _ if settings.mute => Box::new(Plain(connections)),
+        Role::Plain => Box::new(Plain(connections)),
+        Role::Next => Box::new(Transactional::new(&namespace, connections, Mode::Fast)?),
+        Role::Whole | Role::Mark => Box::new(Transactional::new(&namespace, connections, Mode::Strict)?),
+    };
     let node = Node::new(settings.node, items, writer, recorder.clone(), KEYS)?.mute(settings.mute);
     let node = Arc::new(node);
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));

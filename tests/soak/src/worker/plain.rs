@@ -11,7 +11,7 @@ use crate::record::Outcome;
 use crate::write::{Change, Done, Write, Writer};
 
 /// A write that takes longer is of unknown outcome.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Writes, and leaves the invalidation to its caller.
 pub(crate) struct Plain(pub(crate) Pool);
@@ -29,7 +29,10 @@ impl Plain {
     async fn send(&self, write: &Write) -> Outcome {
         // Without a connection, nothing was sent.
         let Ok(client) = self.0.get().await else { return Outcome::RolledBack };
-        let Err(error) = client.batch_execute(&sql(write)).await else {
+        // Statements sent together are one transaction.
+        let sql = statements(write);
+        let sql = if write.rolled_back { format!("BEGIN; {sql}; ROLLBACK") } else { sql };
+        let Err(error) = client.batch_execute(&sql).await else {
             return if write.rolled_back { Outcome::RolledBack } else { Outcome::Committed };
         };
         let refused = error.as_db_error().and_then(|error| error.parsed_severity());
@@ -42,7 +45,8 @@ impl Plain {
     }
 }
 
-fn sql(write: &Write) -> String {
+/// The statements of a write, within its transaction.
+pub(crate) fn statements(write: &Write) -> String {
     let pk = write.pk;
     let change = match write.change {
         Change::Update { shelf, parity } => {
@@ -55,7 +59,5 @@ fn sql(write: &Write) -> String {
         }
         Change::Delete => format!("DELETE FROM item WHERE item_id = {pk}"),
     };
-    let said = format!("SET LOCAL soak.op = '{}'; {change}", write.op);
-    // Statements sent together are one transaction.
-    if write.rolled_back { format!("BEGIN; {said}; ROLLBACK") } else { said }
+    format!("SET LOCAL soak.op = '{}'; {change}", write.op)
 }

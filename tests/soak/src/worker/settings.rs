@@ -9,11 +9,11 @@ use tierstack_core::{BusSettings, Freshness, Settings};
 /// What a node is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Whole rows.
+    /// Whole rows; strict transactions.
     Whole,
-    /// Another schema of the entity: the next release.
+    /// Another schema of the entity: the next release; fast transactions.
     Next,
-    /// A projection.
+    /// A projection; strict transactions.
     Mark,
     /// Whole rows; writes on a plain connection, and invalidates.
     Plain,

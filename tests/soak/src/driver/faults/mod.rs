@@ -24,6 +24,9 @@
 //! | `kill-sessions` | F34 | pg_terminate_backend | G2; COMMITs of unknown outcome |
 //! | `crash-postgres` | F34 | a backend is killed with SIGKILL: all sessions end, and Postgres recovers | G2 |
 //!
+//! G1 is held to where no fault of the run makes L2 lose records: an evicted floor keeps nobody out until its write is
+//! acknowledged.
+//!
 //! Elsewhere: F19 is a misuse, and a test's. F24 and F30 need a subscriber and a cluster. F31 (a failover that loses
 //! acknowledged writes) is what `old-data` does to the values.
 
@@ -46,6 +49,8 @@ pub(crate) struct Fault {
     pub(crate) strike: fn(&mut Scene) -> Result<()>,
     /// How long a node or server may stand still by it.
     pub(crate) stands_still: Duration,
+    /// Whether L2 loses records by it: then G1 is not promised.
+    pub(crate) forgets: bool,
 }
 
 impl std::fmt::Debug for Fault {
@@ -58,21 +63,26 @@ impl std::fmt::Debug for Fault {
 const LASTS: Duration = Duration::from_millis(400);
 
 const fn fault(name: &'static str, strike: fn(&mut Scene) -> Result<()>) -> Fault {
-    Fault { name, strike, stands_still: Duration::ZERO }
+    Fault { name, strike, stands_still: Duration::ZERO, forgets: false }
+}
+
+/// One by which L2 loses records.
+const fn forgets(name: &'static str, strike: fn(&mut Scene) -> Result<()>) -> Fault {
+    Fault { forgets: true, ..fault(name, strike) }
 }
 
 /// All of them, in the order in which they strike.
 pub(crate) const ALL: &[Fault] = &[
-    fault("flush", redis::flush),
-    fault("evict", redis::evict),
+    forgets("flush", redis::flush),
+    forgets("evict", redis::evict),
     fault("kill-node", nodes::kill),
-    fault("lru", redis::lru),
+    forgets("lru", redis::lru),
     fault("full", redis::full),
     fault("read-only", redis::read_only),
     fault("slow-commit", postgres::slow_commit),
     fault("no-scripts", redis::no_scripts),
     Fault { stands_still: LASTS, ..fault("stop-redis", redis::stop) },
-    fault("restart-redis", redis::restart),
+    forgets("restart-redis", redis::restart),
     fault("kill-clients", redis::kill_clients),
     fault("script-flush", redis::script_flush),
     Fault { stands_still: nodes::PAUSE, ..fault("pause-node", nodes::pause) },
@@ -82,6 +92,6 @@ pub(crate) const ALL: &[Fault] = &[
     fault("slow-postgres", network::slow_postgres),
     fault("cut-postgres", network::cut_postgres),
     fault("kill-sessions", postgres::kill_sessions),
-    fault("old-data", redis::old_data),
+    forgets("old-data", redis::old_data),
     fault("crash-postgres", postgres::crash),
 ];
