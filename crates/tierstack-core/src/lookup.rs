@@ -85,8 +85,6 @@ pub struct Lookup<K> {
 pub(crate) struct Extras {
     /// A write that an entry of L2 must have seen.
     pub(crate) seen: WriteToken,
-    /// Its load is shared with nobody's.
-    pub(crate) alone: bool,
 }
 
 impl<K> Lookup<K> {

@@ -49,8 +49,11 @@ async fn a_follower_is_not_told_what_holds_for_the_leader_only() {
         let shop = Shop::new(0);
         let (films, _) = films(&shop, with_l2, Settings::default());
         let lookups = [Lookup::one(1), Lookup::one(1), Lookup::batch([1]), Lookup::one(1).refresh()];
-        let mut asked: Vec<_> =
-            lookups.into_iter().chain([Lookup::one(1).skip_l2()]).map(|one| ask(&films, one)).collect();
+        let mut asked: Vec<_> = lookups
+            .into_iter()
+            .chain([Lookup::one(1).skip_l2(), Lookup::one(1).skip_l2()])
+            .map(|one| ask(&films, one))
+            .collect();
         settle().await;
         asked.push(ask(&films, Lookup::one(1)));
         let count = asked.len();

@@ -79,6 +79,7 @@ async fn a_write_that_is_dropped_opens_nothing() {
     films.get(1).await.unwrap();
     let write = films.begin_write([1], WITHIN).await.unwrap();
     drop(write);
+    sleep(Duration::from_secs(1)).await;
     let slow = reader(&shop, &other, 1).await;
     land(&shop, 1, 1);
     shop.repository.release_loads();
@@ -100,6 +101,7 @@ async fn a_commit_opens_its_own_hold_only() {
     let crashed = films[0].begin_write([1], WITHIN).await.unwrap();
     let write = films[1].begin_write([1], WITHIN).await.unwrap();
     drop(crashed);
+    sleep(Duration::from_secs(1)).await;
     land(&shop, 1, 2);
     write.commit().await.unwrap();
     let slow = reader(&shop, &films[2], 1).await;
@@ -138,6 +140,11 @@ async fn a_write_has_the_time_it_asked_for() {
     drop(write);
     for _ in 0..2 {
         assert_eq!(below(&films, 1).await.1, Level::Origin, "the hold stands a little longer");
+    }
+    drop(films.begin_write([1], Duration::from_secs(3_000)).await.unwrap());
+    shop.pass_s(2_000);
+    for _ in 0..2 {
+        assert_eq!(below(&films, 1).await.1, Level::Origin, "longer than a floor of no write's does");
     }
     for (within, word) in [(Duration::ZERO, "more than nothing"), (Duration::from_secs(3_601), "at most 1 h")]
     {

@@ -42,10 +42,23 @@ async fn a_row_that_is_put_is_answered_without_a_load() {
     assert_eq!(below(&other, 2).await, (1, Level::L2), "and then stored: L2 is open");
     let stats = films.namespace().write_stats();
     assert_eq!((stats.put, stats.put_refused), (1, 0));
-    shop.pass_s(90);
-    assert_eq!(below(&other, 1).await, (2, Level::L2), "what it rests on lives as long as it does");
     other.invalidate([1]).await.unwrap();
     assert_eq!(below(&other, 1).await, (2, Level::Origin), "it is a row like any other");
+}
+
+/// What a row that was put rests on lives as long as it does, though nobody loads anything.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_was_put_stays() {
+    let shop = Shop::new(1);
+    let films = shop.films();
+    let mut write = films.begin_write([1], WITHIN).await.unwrap();
+    land(&shop, 1, 1);
+    write.put(&films, written(1, 1)).unwrap();
+    write.commit().await.unwrap();
+    for _ in 0..3 {
+        shop.pass_s(90);
+        assert_eq!(below(&films, 1).await, (1, Level::L2));
+    }
 }
 
 /// Another write held the row when this one began, or came since: whose value is the newer nobody can tell.

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::consistency::LateInvalidations;
-use crate::shop::{Shop, look, rated_pg};
+use crate::shop::{Shop, look, rated_pg, settle};
 
 /// The version that a node answers from L2, or loads, past its L1; and where it came from.
 async fn below(films: &Cache<Film>, pk: i32) -> (i64, Level) {
@@ -56,6 +56,27 @@ async fn an_invalidation_that_l2_did_not_get_is_told_kept_and_delivered_late() {
     assert_eq!((stats.undelivered, stats.delivered_late, stats.oldest_undelivered), (0, 2, None));
     assert_eq!(below(&other, 1).await, (1, Level::Origin));
     assert_eq!(below(&films, 1).await, (1, Level::L2), "and L2 is filled and read again");
+}
+
+/// A load that began before the write leaves nothing in L2, when that is back before the invalidation is.
+#[tokio::test(start_paused = true)]
+async fn an_older_load_does_not_fill_before_the_invalidation_is_delivered() {
+    let shop = Shop::new(1);
+    let (films, other) = (shop.films(), shop.films());
+    shop.repository.hold_loads();
+    let reader = tokio::spawn({
+        let films = films.clone();
+        async move { films.get(1).await.unwrap().unwrap().version }
+    });
+    settle().await;
+    write(&shop, 1, 1);
+    shop.tier.set_outage(true);
+    films.invalidate([1]).await.unwrap_err();
+    shop.tier.set_outage(false);
+    shop.repository.release_loads();
+    assert_eq!(reader.await.unwrap(), 0, "it asked before the write");
+    assert_eq!(below(&other, 1).await, (1, Level::Origin));
+    assert_eq!(films.get(1).await.unwrap().unwrap().version, 1);
 }
 
 /// While L2 is away, it is asked ever more seldom, and by one task for all.

@@ -49,7 +49,7 @@ where
     #[inline]
     fn call(&mut self, lookup: Lookup<K>) -> Self::Future {
         let terms = lookup.terms;
-        if !terms.read_l1 || lookup.extras.is_some() {
+        if !terms.read_l1 {
             return self.below(Found::default(), lookup);
         }
         let now = self.store.clock.coarse();

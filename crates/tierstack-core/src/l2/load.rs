@@ -29,7 +29,7 @@ where
         self.options.counters.add(Event::Bypass, open.len() - rights);
         let keys = open.iter().map(|open| open.key.clone()).collect();
         let began = self.options.clock.coarse();
-        let lookup = Lookup::distinct(keys, self.terms_below(to_settle, began)).with(self.extras.clone());
+        let lookup = Lookup::distinct(keys, self.terms_below(to_settle, began));
         let answers = match ask(self.inner.clone(), lookup).await {
             Ok(answers) if are_of(&open, &answers) => answers,
             Ok(answers) => {

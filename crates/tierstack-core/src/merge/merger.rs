@@ -65,8 +65,7 @@ impl<K: Key, V: Send + Sync + 'static> Merger<K, V> {
     ) -> Result<oneshot::Receiver<Part<K, V>>, Error> {
         let (part, answers) = oneshot::channel();
         let keys = lookup.keys().len();
-        let is_alone = lookup.extras.as_ref().is_some_and(|extras| extras.alone);
-        let alone = is_alone || lookup.keys().iter().any(Key::loads_alone);
+        let alone = lookup.keys().iter().any(Key::loads_alone);
         let mut rounds = self.rounds();
         if rounds.waiting_keys() + keys > self.most {
             let text = format!(

@@ -88,10 +88,7 @@ async fn look<K: Key, V: Send + Sync + 'static>(
     asking.again(lost, join).await;
     asking.again(unfit, if join == Join::Private { join } else { Join::None }).await;
     let alone = asking.which(|told| matches!(told, Told::Alone));
-    if !alone.is_empty() {
-        Arc::make_mut(asking.extras.get_or_insert_default()).alone = true;
-        asking.again(alone, Join::Alone).await;
-    }
+    asking.again(alone, Join::Alone).await;
     let outcomes = asking.outcomes;
     let rows = keys.into_iter().zip(outcomes).map(|(key, told)| (key, outcome(told, &terms)));
     Ok(Answers::new(rows.collect()))

@@ -100,7 +100,7 @@ impl Touched {
         let mut fills: BTreeMap<&WireKey, Fill> = BTreeMap::new();
         let mut rest_on: BTreeMap<&str, LeaseFor> = BTreeMap::new();
         let asked = puts.len();
-        for put in puts.filter(|put| self.may_put(put)) {
+        for put in puts {
             // What rests on a record that a write held when it was read, or whose marks the row has not seen, may be older.
             let ground = marked.grounds.get(&put.entity);
             let ground = ground.filter(|ground| ground.marks.seen_by(stamp, sync.tier_ms));

@@ -211,6 +211,17 @@ mod tests {
     }
 
     #[test]
+    fn holds_of_one_key_are_all_dropped() {
+        let mut kept = Undelivered::default();
+        let holds = [1, 2].map(|id| Token::from_bytes([id; 16]));
+        for hold in holds {
+            let mark = Mark { drop_hold: Some(hold), ..Mark::finished() };
+            kept.keep(&key("film", 7), &mark, at(0), 9);
+        }
+        assert_eq!(next(&mut kept, 9)[0].ask.drop_holds, holds);
+    }
+
+    #[test]
     fn what_was_kept_anew_while_it_was_sent_stays() {
         let mut kept = Undelivered::default();
         kept.keep(&key("film", 7), &xids(1..2), at(0), 9);
