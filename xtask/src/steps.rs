@@ -122,10 +122,10 @@ fn run_command(command: &mut Command) -> Result<()> {
 }
 
 /// Where cargo looks for flags of the compiler first; `RUSTFLAGS`, with spaces between them, comes second.
-const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
+pub(crate) const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
 
 /// Those that are set in either variable, as cargo would take them, and `more`: encoded.
-fn flags(encoded: Option<String>, plain: Option<String>, more: &[&str]) -> String {
+pub(crate) fn flags(encoded: Option<String>, plain: Option<String>, more: &[&str]) -> String {
     const SEPARATOR: char = '\u{1f}';
     let set = match (&encoded, &plain) {
         (Some(encoded), _) => encoded.split(SEPARATOR).collect(),

@@ -139,7 +139,8 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
         if held.generation != self.generation.load(Ordering::Acquire) {
             return None;
         }
-        if held.heard != 0 && (now > hears_until || held.heard != self.hearing.generation()) {
+        let is_deaf = now > hears_until || held.heard != self.hearing.generation();
+        if held.heard != 0 && is_deaf && !is_off(Mechanism::Heartbeat) {
             return None;
         }
         let age = judge(&held.meta, now);
