@@ -129,7 +129,8 @@ async fn a_commit_that_takes_too_long_is_unknown() {
     let mut client = nodes.database.client().await;
     let mut tx = short.begin(&mut client).await.unwrap();
     rename(&mut tx, "uno").await;
-    let error = tx.commit().await.unwrap_err();
+    let patience = Duration::from_secs(20);
+    let error = tokio::time::timeout(patience, tx.commit()).await.expect("no answer, in time").unwrap_err();
     assert!(matches!(error.outcome(), Outcome::Unknown(_)), "{error:?}");
     gate.open().await;
     until(async || nodes.tier.finished().len() == 1).await;
