@@ -102,6 +102,5 @@ pub(super) fn is_rolled_back(error: &tokio_postgres::Error) -> bool {
         matches!(refused.parsed_severity(), Some(Severity::Error))
             && *code != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN
             && !["08", "58"].contains(&class)
-            && !code.code().starts_with("57P")
     })
 }

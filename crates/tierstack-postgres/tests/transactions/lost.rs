@@ -119,6 +119,28 @@ async fn a_commit_dropped_early_is_a_rollback() {
     assert_eq!((nodes.tier.told().len(), strict.stats().unknown), (0, 0));
 }
 
+/// Proves that an error which ends the session says nothing of the COMMIT before it: Postgres ends so those, too, that have
+/// committed and wait for a standby.
+#[tokio::test]
+async fn a_session_that_is_ended_is_found_out() {
+    let nodes = Nodes::with_floors_of(SHORT);
+    let gate = Gate::closed(&nodes).await;
+    let strict = transactions(&nodes, |_| ()).resolve_with(nodes.pool.clone());
+    let mut client = nodes.database.client().await;
+    let mut tx = strict.begin(&mut client).await.unwrap();
+    rename(&mut tx, "uno").await;
+    let kill = "select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and query = 'COMMIT' and wait_event = 'advisory'";
+    let (done, ()) = tokio::join!(tx.commit(), async {
+        gate.until_held_up().await;
+        assert_eq!(nodes.database.psql(kill), "t");
+    });
+    let error = done.unwrap_err();
+    assert!(matches!(error.outcome(), Outcome::Unknown(_)), "{error:?}");
+    until(async || strict.stats().resolved == 1).await;
+    assert!(nodes.tier.finished().is_empty(), "it was rolled back");
+}
+
 /// Proves that COMMIT may take no longer than the setting says, and that what is then unknown is found out.
 #[tokio::test]
 async fn a_commit_that_takes_too_long_is_unknown() {
@@ -129,7 +151,8 @@ async fn a_commit_that_takes_too_long_is_unknown() {
     let mut client = nodes.database.client().await;
     let mut tx = short.begin(&mut client).await.unwrap();
     rename(&mut tx, "uno").await;
-    let error = tx.commit().await.unwrap_err();
+    let patience = Duration::from_secs(20);
+    let error = tokio::time::timeout(patience, tx.commit()).await.expect("no answer, in time").unwrap_err();
     assert!(matches!(error.outcome(), Outcome::Unknown(_)), "{error:?}");
     gate.open().await;
     until(async || nodes.tier.finished().len() == 1).await;
