@@ -8,7 +8,10 @@ use benches::{Film, Pair, film, films, threads};
 use futures_util::FutureExt;
 use tierstack_core::l1::L1Layer;
 use tierstack_core::revalidate::{Refreshes, RevalidateLayer};
-use tierstack_core::{Answers, Cache, Clock, Counters, Error, L1, Lookup, Settings, Stack};
+use tierstack_core::{
+    Answers, BusSettings, Cache, Clock, Counters, Error, L1, Lookup, MemoryTier, Namespace, Settings, Stack,
+    origin_fn,
+};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 const ROUNDS: i32 = 4_096;
@@ -30,6 +33,7 @@ fn main() {
     moka.run_pending_tasks();
 
     handle(&moka, &films);
+    hearing(&moka, &runtime);
     service(&moka, &runtime);
     assert!(films.stats().loads <= 10, "the benches measured hits: {:?}", films.stats());
 }
@@ -74,6 +78,34 @@ fn handle(moka: &moka::sync::Cache<i32, Arc<Film>>, films: &Cache<Film>) {
         let ours = || threads(2, |_| (0..repeat).for_each(|_| ours()));
         pair(1, two, 1.2).run(floor, ours, 2 * keys as u64 * repeat);
     }
+}
+
+/// The same on a node that hears of other nodes' writes: a hit looks whether it still does.
+fn hearing(moka: &moka::sync::Cache<i32, Arc<Film>>, runtime: &tokio::runtime::Runtime) {
+    let mut bus = BusSettings::default();
+    // The runtime stands still while the benches run.
+    bus.deaf_after = Duration::from_secs(3_600);
+    bus.beat_every = Duration::from_secs(60);
+    let shop = Namespace::builder("shop").l2(MemoryTier::new(1_000)).bus(bus).build().expect("a plain name");
+    let origin = origin_fn(|keys: Vec<i32>| async move {
+        Ok::<_, Error>(keys.into_iter().map(|key| (key, film(key))).collect())
+    });
+    let films: Cache<Film> = shop
+        .cache()
+        .l1(L1::capacity(1_000))
+        .origin(origin)
+        .build()
+        .expect("the settings are the default ones");
+    runtime.block_on(films.objects_by_pks(0..64)).expect("the origin has every row");
+    assert_eq!(shop.bus_stats().and_then(|stats| stats.deaf_for), None, "it hears");
+    let floor = || (0..ROUNDS).for_each(|round| drop(black_box(moka.get(&(round & 63)))));
+    let ours = || {
+        for round in 0..ROUNDS {
+            drop(black_box(films.get(round & 63).now_or_never()));
+        }
+    };
+    pair(1, "L1 hit by the handle of a node that hears", 1.2).run(floor, ours, ROUNDS as u64);
+    assert!(films.stats().loads <= 1, "the bench measured hits: {:?}", films.stats());
 }
 
 fn service(moka: &moka::sync::Cache<i32, Arc<Film>>, runtime: &tokio::runtime::Runtime) {

@@ -4,11 +4,11 @@ use tests::{Film, film};
 use tierstack_core::{Cache, L1, Query};
 use tierstack_postgres::PgOrigin;
 
-use crate::rig::{Rig, patient};
+use crate::rig::{Rig, patient, warm};
 
-fn node(rig: &Rig) -> Cache<Film> {
+async fn node(rig: &Rig) -> Cache<Film> {
     let films = rig.shop().build().unwrap().cache().l1(L1::capacity(200_000));
-    films.origin(PgOrigin::new(rig.pool.clone())).settings(patient()).build().unwrap()
+    warm(films.origin(PgOrigin::new(rig.pool.clone())).settings(patient()).build().unwrap()).await
 }
 
 /// Requests to Redis and Postgres since the last look: (MGET, script calls, statements).
@@ -32,9 +32,7 @@ async fn a_batch_costs_one_mget_and_one_statement() {
     let rig = Rig::new();
     let films: Vec<Film> = (0..100).map(film).collect();
     rig.insert(&films).await;
-    let (a, b) = (node(&rig), node(&rig));
-    // The first use of a script sends its text too.
-    a.get(-1).await.unwrap();
+    let (a, b) = (node(&rig).await, node(&rig).await);
     let mut costs = Costs { rig: &rig, seen: (0, 0, 0) };
     costs.since();
 
@@ -58,8 +56,7 @@ async fn a_hundred_thousand_keys_are_split_by_the_settings() {
     let client = rig.pool.get().await.unwrap();
     let fill = "INSERT INTO film SELECT n, 'Film ' || n, 'PG', 0 FROM generate_series(0, 99999, 2) n";
     client.batch_execute(fill).await.unwrap();
-    let films = node(&rig);
-    films.get(-1).await.unwrap();
+    let films = node(&rig).await;
     let mut costs = Costs { rig: &rig, seen: (0, 0, 0) };
     costs.since();
     let found = films.objects_by_pks(0..100_000).await.unwrap();
@@ -77,8 +74,7 @@ async fn lists_and_secondary_keys_cost_two_statements() {
     let rig = Rig::new();
     let films: Vec<Film> = (0..50).map(film).collect();
     rig.insert(&films).await;
-    let (a, b) = (node(&rig), node(&rig));
-    a.get(-1).await.unwrap();
+    let (a, b) = (node(&rig).await, node(&rig).await);
     let mut costs = Costs { rig: &rig, seen: (0, 0, 0) };
     costs.since();
 

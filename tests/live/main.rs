@@ -12,3 +12,4 @@ mod rig;
 mod stampede;
 mod storm;
 mod tasks;
+mod transactions;

@@ -7,7 +7,7 @@ use tierstack_core::{Cache, L1};
 use tierstack_postgres::PgOrigin;
 
 use crate::crowd::{Crowd, bounded};
-use crate::rig::{Rig, patient};
+use crate::rig::{Rig, patient, warm};
 use crate::stampede::Costs;
 
 const CALLERS: i32 = 20;
@@ -25,7 +25,7 @@ async fn loads_that_wait_for_one_under_way_become_one() {
         let shop = rig.shop().build().unwrap();
         let films = shop.cache().l1(L1::capacity(1_000)).origin(PgOrigin::new(rig.pool.clone()));
         let films: Cache<Film> = films.settings(settings).build().unwrap();
-        films.get(-1).await.unwrap();
+        let films = warm(films).await;
         let mut costs = Costs::of(&rig);
 
         let holder = rig.pool.get().await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tests::Film;
 use tests::model::{ClockStep, NODES, World, first_rows, hold, run};
 use tierstack_core::{
-    Cache, Freshness, KeyFormat, L1, ManualClock, Moment, Namespace, Settings, Tier, WireKey,
+    BusSettings, Cache, Freshness, KeyFormat, L1, ManualClock, Moment, Namespace, Settings, Tier, WireKey,
 };
 use tierstack_postgres::PgOrigin;
 use tierstack_redis::{RedisSettings, RedisTier};
@@ -22,14 +22,17 @@ struct Live<'a> {
     probe: WireKey,
 }
 
-const L1_LIFE: Duration = Duration::from_secs(2);
+/// Of the nodes' clocks, which the test moves on by seconds.
+const DEAF_AFTER: Duration = Duration::from_secs(10);
 
 impl World for Live<'_> {
     fn node(&self) -> Cache<Film> {
         // Each node has its connection; a restarted one takes over that of either.
         let at = self.next.replace((self.next.get() + 1) % NODES);
-        let shop =
-            Namespace::builder("shop").l2(self.tiers[at].clone()).clock(self.clock.clock()).build().unwrap();
+        let mut bus = BusSettings::default();
+        (bus.deaf_after, bus.beat_every) = (DEAF_AFTER, Duration::from_millis(100));
+        let shop = Namespace::builder("shop").l2(self.tiers[at].clone()).bus(bus);
+        let shop = shop.clock(self.clock.clock()).build().unwrap();
         let mut settings = Settings::default();
         settings.l2_timeout = Duration::from_millis(50);
         let lives = Freshness::default()
@@ -37,7 +40,7 @@ impl World for Live<'_> {
             .stale_for(Duration::from_secs(4))
             .absent_for(Duration::from_secs(3));
         shop.cache()
-            .l1(L1::capacity(1_000).life(L1_LIFE))
+            .l1(L1::capacity(1_000))
             .origin(PgOrigin::new(self.rig.pool.clone()))
             .freshness(lives)
             .settings(settings)
@@ -100,8 +103,12 @@ impl World for Live<'_> {
         self.clock.clock().coarse()
     }
 
-    fn l1_life(&self) -> Duration {
-        L1_LIFE
+    fn behind(&self) -> Duration {
+        DEAF_AFTER
+    }
+
+    async fn settle(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tests::Film;
-use tierstack_core::{Namespace, NamespaceBuilder, Settings};
+use tests::{Film, steady};
+use tierstack_core::{Cache, Namespace, NamespaceBuilder, Settings};
 use tierstack_postgres::deadpool_postgres::{Config, Pool, PoolConfig, Runtime};
 use tierstack_postgres::tokio_postgres::NoTls;
 use tierstack_redis::{RedisSettings, RedisTier};
@@ -44,11 +44,11 @@ impl Rig {
         pool(&self.database, "node", PoolConfig::new(most))
     }
 
-    /// A node's namespace, whose requests to Redis may take as long as [`patient`] says.
+    /// A node's namespace, whose requests to Redis may take as long as [`patient`] says. It sends a heartbeat a minute.
     pub(crate) fn shop(&self) -> NamespaceBuilder {
         let mut settings = RedisSettings::new(self.redis.url());
         settings.response_timeout = Duration::from_secs(20);
-        Namespace::builder("shop").l2(RedisTier::new(settings).expect("the settings are right"))
+        Namespace::builder("shop").l2(RedisTier::new(settings).expect("the settings are right")).bus(steady())
     }
 
     /// Inserts rows.
@@ -118,6 +118,19 @@ fn pool(database: &str, name: &str, limits: PoolConfig) -> Pool {
     config.application_name = Some(name.to_owned());
     config.pool = Some(limits);
     config.create_pool(Some(Runtime::Tokio1), NoTls).expect("the address is right")
+}
+
+/// A node that has asked once, and hears: its connections are open, Redis knows its scripts, and nothing but what it is asked
+/// is asked of the servers for a minute.
+pub(crate) async fn warm(films: Cache<Film>) -> Cache<Film> {
+    films.get(-1).await.unwrap();
+    for _ in 0..2_000 {
+        if films.namespace().bus_stats().unwrap().deaf_for.is_none() {
+            return films;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("a node did not hear within 10 s");
 }
 
 /// Settings that let a server take its time: what is counted must not depend on how busy the machine is.

@@ -7,18 +7,16 @@ use tierstack_core::{Cache, L1};
 use tierstack_postgres::PgOrigin;
 
 use crate::crowd::{Crowd, bounded};
-use crate::rig::{Rig, patient};
+use crate::rig::{Rig, patient, warm};
 
 pub(crate) const CALLERS: i32 = 10_000;
 const KEYS: i32 = 1_000;
 
-/// A node that has asked once: its connections are open, and Redis knows its scripts.
+/// A node that has asked once, and hears.
 pub(crate) async fn warm_node(rig: &Rig) -> Cache<Film> {
     let shop = rig.shop().build().unwrap();
     let films = shop.cache().l1(L1::capacity(200_000)).origin(PgOrigin::new(rig.pool.clone()));
-    let films = films.settings(patient()).build().unwrap();
-    films.get(-1).await.unwrap();
-    films
+    warm(films.settings(patient()).build().unwrap()).await
 }
 
 /// What the servers did, by their own statistics.

@@ -6,8 +6,10 @@ use std::time::Duration;
 use tests::model::{ClockStep, World, first_rows, hold, run};
 use tests::{Film, Repository};
 use tierstack_core::{
-    Cache, Eviction, Freshness, L1, ManualClock, MemoryTier, Moment, Namespace, Random, Settings,
+    BusSettings, Cache, Eviction, Freshness, L1, ManualClock, MemoryTier, Moment, Namespace, Random, Settings,
 };
+
+use crate::shop::settle;
 
 /// Two nodes over a [`MemoryTier`] in paused time. Nodes and tier have clocks of their own.
 struct InProcess {
@@ -17,8 +19,6 @@ struct InProcess {
     repository: Repository,
     random: Random,
 }
-
-const L1_LIFE: Duration = Duration::from_secs(2);
 
 impl InProcess {
     fn new() -> Self {
@@ -45,7 +45,7 @@ impl World for InProcess {
             .build();
         shop.unwrap()
             .cache()
-            .l1(L1::capacity(1_000).life(L1_LIFE).eviction(Eviction::Lru))
+            .l1(L1::capacity(1_000).eviction(Eviction::Lru))
             .origin(self.repository.films())
             .freshness(
                 Freshness::default()
@@ -88,8 +88,12 @@ impl World for InProcess {
         self.nodes.clock().coarse()
     }
 
-    fn l1_life(&self) -> Duration {
-        L1_LIFE
+    fn behind(&self) -> Duration {
+        Settings::default().brief_for.max(BusSettings::default().deaf_after)
+    }
+
+    async fn settle(&self) {
+        settle().await;
     }
 }
 

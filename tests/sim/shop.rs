@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tests::{Film, FilmTitle, Repository, film};
+use tests::{Film, FilmTitle, Repository, film, steady};
 use tierstack_core::l2::{L2Layer, L2Options};
 use tierstack_core::origin::{Bulkhead, OriginLayer, OriginOptions};
 use tierstack_core::{
@@ -39,7 +39,8 @@ impl Shop {
 
     /// One more node.
     pub(crate) fn node(&self) -> Namespace {
-        let builder = Namespace::builder("shop").l2_shared(self.tier.clone()).writes(self.writes.clone());
+        let builder = Namespace::builder("shop").l2_shared(self.tier.clone());
+        let builder = builder.bus(steady()).writes(self.writes.clone());
         builder.clock(self.manual.clock()).random(self.random.clone()).build().unwrap()
     }
 

@@ -1,5 +1,6 @@
 //! The tasks of this repository: `cargo xtask --help`.
 
+mod mutants;
 mod steps;
 mod test;
 mod tidy;
@@ -16,6 +17,9 @@ cargo xtask test [--long]   run every test, doctest and example against a privat
                             which are installed if need be and end with the run;
                             --long: also the tests that take minutes
 cargo xtask ratios [BENCH]  run the benches, or that one, and print their ratios to their floors in one table
+cargo xtask soak [OPTION]   several processes, real servers, faults, and a checker of all that was read:
+                            --ops N --seed S --faults LIST --processes P; --help says more
+cargo xtask mutants         take one mechanism out at a time, and see which checker of answers notices: minutes each
 cargo xtask tidy            check the rules of the house that the compiler doesn't: who may depend on whom,
                             rust-version, links in documents, lints
 
@@ -40,6 +44,11 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["test", "--long"] => test::run(test::Length::Long),
         ["ratios"] => ratios(&["bench", "--package", "benches"]),
         ["ratios", bench] => ratios(&["bench", "--package", "benches", "--bench", bench]),
+        ["soak", options @ ..] => soak(options),
+        ["mutants"] => {
+            let root = root()?;
+            test::with_servers(&root, |environment| mutants::run(&root, environment))
+        }
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {
             println!("{HELP}");
@@ -57,6 +66,12 @@ fn ratios(benches: &[&str]) -> Result<()> {
         let print = ["run", "--quiet", "--release", "--package", "benches", "--bin", "ratios"];
         steps::cargo(&print, &root, environment)
     })
+}
+
+/// Runs the live proof, with servers of its own.
+fn soak(options: &[&str]) -> Result<()> {
+    let run = ["run", "--quiet", "--release", "--package", "tierstack-soak", "--bin", "soak", "--"];
+    steps::cargo(&[&run, options].concat(), &root()?, &test::Environment::new())
 }
 
 /// The root of the workspace, and where every step runs.

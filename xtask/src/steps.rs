@@ -30,6 +30,8 @@ impl Step {
 pub(crate) const TEST: &[Step] = &[
     Step::new("tests", &["test", "--workspace", "--all-features"]),
     SCHEDULES,
+    Step::new("soak", SOAK),
+    Step::new("soak: every fault", SOAK_FAULTS),
     Step::new("example: quickstart", &["run", "--example", "quickstart"]),
     Step::new("example: drop_in", &["run", "--example", "drop_in"]),
     Step::new("example: storefront", STOREFRONT),
@@ -46,6 +48,11 @@ const SCHEDULES: Step = Step {
         &["test", "--package", "tierstack-core", "--lib", "--", "schedules", "--show-output"],
     )
 };
+
+/// 100,000 operations of several processes, with every read checked: first with nothing wrong, then with all that can be.
+const SOAK: &[&str] = &["run", "--package", "tierstack-soak", "--bin", "soak", "--", "--ops", "30000"];
+const SOAK_FAULTS: &[&str] =
+    &["run", "--package", "tierstack-soak", "--bin", "soak", "--", "--ops", "70000", "--faults", "all"];
 
 const STOREFRONT: &[&str] = &["run", "--example", "storefront", "--", "--check"];
 
@@ -115,10 +122,10 @@ fn run_command(command: &mut Command) -> Result<()> {
 }
 
 /// Where cargo looks for flags of the compiler first; `RUSTFLAGS`, with spaces between them, comes second.
-const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
+pub(crate) const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
 
 /// Those that are set in either variable, as cargo would take them, and `more`: encoded.
-fn flags(encoded: Option<String>, plain: Option<String>, more: &[&str]) -> String {
+pub(crate) fn flags(encoded: Option<String>, plain: Option<String>, more: &[&str]) -> String {
     const SEPARATOR: char = '\u{1f}';
     let set = match (&encoded, &plain) {
         (Some(encoded), _) => encoded.split(SEPARATOR).collect(),

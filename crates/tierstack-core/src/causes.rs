@@ -2,6 +2,7 @@
 //! itself.
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,8 +44,10 @@ impl Causes {
     }
 }
 
-/// An id for a batch, unlike any other in this process.
-pub(crate) fn next_batch() -> u64 {
+/// Ids for batches, unlike any others in this process: many at once, as threads take the counter from each other.
+pub(crate) fn batch_ids() -> Range<u64> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    const IDS: u64 = 1_024;
+    let first = NEXT.fetch_add(IDS, Ordering::Relaxed);
+    first..first + IDS
 }

@@ -43,6 +43,16 @@ impl Clock {
         }
     }
 
+    /// For how long the machine was suspended since it started, as far as its kernel says: time that the other clocks
+    /// don't count.
+    #[must_use]
+    pub fn suspended(&self) -> Duration {
+        match &self.0 {
+            None => system_suspended(),
+            Some(manual) => Duration::from_nanos(manual.suspended_ns.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Waits for `duration`.
     ///
     /// # Cancel safety
@@ -75,6 +85,23 @@ fn system_coarse() -> Moment {
     Moment::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }
 
+#[cfg(target_os = "linux")]
+fn system_suspended() -> Duration {
+    let elapsed = |clock| {
+        let now = rustix::time::clock_gettime(clock);
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+    };
+    // The one that stands still first, so that what passes between the two readings is not less than none.
+    let running = elapsed(rustix::time::ClockId::Monotonic);
+    elapsed(rustix::time::ClockId::Boottime).saturating_sub(running)
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+fn system_suspended() -> Duration {
+    Duration::ZERO
+}
+
 /// A clock that a test moves: tokio's time (real, or paused by the runtime) plus what [`advance`](Self::advance) added.
 ///
 /// Its wall clock starts at a fixed date, follows the monotonic one, and can be stepped either way on its own.
@@ -85,6 +112,7 @@ pub struct ManualClock(Arc<Manual>);
 struct Manual {
     start: tokio::time::Instant,
     advanced_ns: AtomicU64,
+    suspended_ns: AtomicU64,
     wall_step_ms: AtomicI64,
 }
 
@@ -112,6 +140,7 @@ impl Default for ManualClock {
         ManualClock(Arc::new(Manual {
             start: tokio::time::Instant::now(),
             advanced_ns: AtomicU64::new(0),
+            suspended_ns: AtomicU64::new(0),
             wall_step_ms: AtomicI64::new(0),
         }))
     }
@@ -134,6 +163,12 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         self.0.advanced_ns.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Suspends the machine for `by`: of the clocks of a node, none but [`Clock::suspended`] notices.
+    pub fn suspend(&self, by: Duration) {
+        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.0.suspended_ns.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Steps the wall clock by `ms`, either way, as an operator or NTP would.

@@ -156,7 +156,10 @@ impl Counters {
     }
 
     pub(crate) fn add(&self, event: Event, count: usize) {
-        self.events[event as usize].fetch_add(count as u64, Ordering::Relaxed);
+        // Most lookups count nothing here, and threads take this line from each other.
+        if count > 0 {
+            self.events[event as usize].fetch_add(count as u64, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn filled(&self, filled: Filled) {

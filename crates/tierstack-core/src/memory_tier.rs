@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
+use crate::mutants::{Mechanism, is_off};
 use crate::record::{self, Header, Kind, Read};
 use crate::tier::BoxFuture;
 use crate::{
@@ -40,6 +41,7 @@ struct Shared {
 /// One who hears, on one channel.
 struct Listener {
     channel: Channel,
+    node: Token,
     queue: mpsc::Sender<Message>,
 }
 
@@ -52,10 +54,13 @@ impl Shared {
     }
 }
 
-/// Tells `message` to all who listen on `channel`.
+/// Tells `message` to all who listen on `channel`; a heartbeat to its node only.
 fn tell(listeners: &mut Vec<Listener>, channel: &Channel, message: &Message) {
-    listeners
-        .retain(|listener| listener.channel != *channel || listener.queue.try_send(message.clone()).is_ok());
+    let concerns = |listener: &Listener| match message {
+        Message::Beat(beat, _) => listener.channel == *channel && listener.node == beat.node,
+        _ => listener.channel == *channel,
+    };
+    listeners.retain(|listener| !concerns(listener) || listener.queue.try_send(message.clone()).is_ok());
 }
 
 #[derive(Clone)]
@@ -214,7 +219,7 @@ impl Table<'_> {
         {
             return Filled::Ok;
         }
-        if header.right != fill.right {
+        if header.right != fill.right && !is_off(Mechanism::Right) {
             return Filled::Superseded;
         }
         let marks = record::marks_of(&slot.bytes).unwrap_or_default();
@@ -284,6 +289,10 @@ impl Table<'_> {
             Some((right, life)) => (right, self.after(life)),
             None => (Token::NONE, 0),
         };
+        if is_off(Mechanism::Floor) {
+            self.slots.remove(ask.key.as_bytes());
+            return Invalidated::Floor;
+        }
         self.put(&ask.key, record::floor(ask.token, right, right_until, &marks), ends_ms);
         Invalidated::Floor
     }
@@ -341,12 +350,16 @@ impl Tier for MemoryTier {
 }
 
 impl Bus for MemoryTier {
-    fn subscribe<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<Subscription, Error>> {
+    fn subscribe<'a>(
+        &'a self,
+        channel: &'a Channel,
+        node: Token,
+    ) -> BoxFuture<'a, Result<Subscription, Error>> {
         if self.0.out.load(Ordering::SeqCst) {
             return ready(Err(out_of_order()));
         }
         let (queue, heard) = mpsc::channel(MOST_UNHEARD);
-        self.0.listeners().push(Listener { channel: channel.clone(), queue });
+        self.0.listeners().push(Listener { channel: channel.clone(), node, queue });
         let heard = stream::unfold(heard, |mut heard| async move { Some((heard.recv().await?, heard)) });
         ready(Ok(Box::pin(heard)))
     }

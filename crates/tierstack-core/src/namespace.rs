@@ -3,20 +3,26 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bus::{Hearing, Listening};
 use crate::cache::CacheBuilder;
 use crate::tier::BoxFuture;
 use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
-    CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark, Moment, Random, Settings,
-    Tier, Token,
+    BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark,
+    Moment, Random, Settings, Tier, Token,
 };
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
+///
+/// If the tier tells of invalidations, a task of the namespace hears them, from the first lookup that L1 can't answer until
+/// a shutdown, or until the namespace and its caches are dropped. See [`Bus`](crate::Bus).
 ///
 /// Cloning it counts one reference up. It builds with the tier down.
 #[derive(Clone)]
@@ -29,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) writes: Arc<Writes>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// `None` if there is no tier, or it tells nobody.
+    listening: Option<Listening>,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
     caches: Mutex<HashMap<String, Vec<Weak<dyn Local>>>>,
     drains: Mutex<Vec<Weak<dyn Drain>>>,
@@ -47,7 +55,7 @@ pub(crate) trait Local: Send + Sync {
 }
 
 /// Work behind answers, which goes on when the cache that began it is dropped.
-pub(crate) trait Drain: Send + Sync {
+pub trait Drain: Send + Sync {
     /// Begins none from now on, and waits until what is under way has ended.
     fn drain(&self) -> BoxFuture<'_, ()>;
 }
@@ -58,6 +66,7 @@ impl Namespace {
         NamespaceBuilder {
             name: name.into(),
             tier: None,
+            bus: BusSettings::default(),
             clock: Clock::system(),
             random: Random::system(),
             writes: WriteSettings::default(),
@@ -97,9 +106,22 @@ impl Namespace {
         self.0.clock.coarse()
     }
 
-    /// Ends the work behind answers: no refresh begins from now on, and those under way are waited for. Then what did not
-    /// reach L2 of invalidations is delivered, as far as that succeeds within
-    /// [`drain_for`](crate::WriteSettings::drain_for): it says of how many keys it did not. Lookups go on to be answered.
+    /// The clock by which the lives and deadlines of its caches are judged.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Whether it hears of other nodes' invalidations, and what it has heard; `None` if its tier tells nobody.
+    #[must_use]
+    pub fn bus_stats(&self) -> Option<BusStats> {
+        self.0.listening.as_ref().map(Listening::stats)
+    }
+
+    /// Ends the work behind answers: no refresh begins from now on, those under way are waited for, and nothing is heard of
+    /// other nodes any more. Then what did not reach L2 of invalidations is delivered, as far as that succeeds within
+    /// [`drain_for`](crate::WriteSettings::drain_for): it says of how many keys it did not. Lookups go on to be answered;
+    /// what L1 takes from then on is brief.
     ///
     /// # Cancel safety
     /// Nothing is lost if it is dropped; it can be called again.
@@ -108,15 +130,47 @@ impl Namespace {
         for drain in drains {
             drain.drain().await;
         }
+        if let Some(listening) = &self.0.listening {
+            listening.shutdown().await;
+        }
         self.0.writes.drain().await
+    }
+
+    /// What says whether L1 may answer.
+    pub(crate) fn hearing(&self) -> Arc<Hearing> {
+        self.0
+            .listening
+            .as_ref()
+            .map_or_else(Hearing::without_bus, |listening| Arc::clone(listening.hearing()))
+    }
+
+    /// How far what is heard may be behind; `None` if nothing is.
+    pub(crate) fn deaf_after(&self) -> Option<Duration> {
+        self.0.listening.as_ref().map(Listening::deaf_after)
+    }
+
+    /// Begins to hear, if that has not been done. For lookups that L1 can't answer; within a runtime.
+    #[inline]
+    pub(crate) fn listen(&self) {
+        if let Some(listening) = &self.0.listening {
+            listening.begin(|| {
+                // Not a clone: the task must not keep the namespace.
+                let shared = Arc::downgrade(&self.0);
+                Arc::new(move |keys| {
+                    let Some(shared) = shared.upgrade() else { return ControlFlow::Break(()) };
+                    Namespace(shared).forget(keys.iter().map(|(key, token)| (&**key, *token)));
+                    ControlFlow::Continue(())
+                })
+            });
+        }
     }
 
     fn drains(&self) -> MutexGuard<'_, Vec<Weak<dyn Drain>>> {
         self.0.drains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters work that a shutdown must wait for.
-    pub(crate) fn enter_drain(&self, drain: Weak<dyn Drain>) {
+    /// Enters work that a shutdown must wait for, as long as it is there.
+    pub fn enter_drain(&self, drain: Weak<dyn Drain>) {
         let mut drains = self.drains();
         drains.retain(|drain| drain.strong_count() > 0);
         drains.push(drain);
@@ -226,6 +280,7 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
 pub struct NamespaceBuilder {
     name: Box<str>,
     tier: Option<Arc<dyn Tier>>,
+    bus: BusSettings,
     clock: Clock,
     random: Random,
     writes: WriteSettings,
@@ -240,6 +295,12 @@ impl NamespaceBuilder {
     /// Sets a tier that others hold too.
     pub fn l2_shared(mut self, tier: Arc<dyn Tier>) -> Self {
         self.tier = Some(tier);
+        self
+    }
+
+    /// Sets how other nodes' invalidations are heard, if the tier tells of them.
+    pub fn bus(mut self, settings: BusSettings) -> Self {
+        self.bus = settings;
         self
     }
 
@@ -265,14 +326,20 @@ impl NamespaceBuilder {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, over 64 bytes, or has a character that would have to
-    /// be escaped in every key; or if a limit or a time can't be.
+    /// be escaped in every key; or if a limit or a time can't be, with what to change.
     pub fn build(self) -> Result<Namespace, Error> {
-        let NamespaceBuilder { name, tier, clock, random, writes } = self;
+        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes } = self;
         check_name("namespace", &name)?;
+        settings.check()?;
         writes.check()?;
         let channel = Channel::of(&name);
+        let listening = tier
+            .as_ref()
+            .and_then(|tier| tier.bus())
+            .map(|bus| Listening::new(bus, channel.clone(), settings, clock.clone(), random.clone()));
         let writes = Writes::new(tier, channel, clock.clone(), random.clone(), writes);
         Ok(Namespace(Arc::new(Shared {
+            listening,
             name,
             tier: View::of(&writes),
             writes,

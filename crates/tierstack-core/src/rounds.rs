@@ -71,7 +71,7 @@ impl<T> Rounds<T> {
     /// The items of a round that was begun: the oldest, and as many more of its kind as fit, in their order.
     pub(crate) fn take(&mut self, of_a_kind: impl Fn(&T, &T) -> bool) -> (Vec<T>, Begin) {
         self.starting -= 1;
-        let mut taken: Vec<T> = Vec::new();
+        let mut taken: Vec<T> = Vec::with_capacity(self.waiting.len());
         let mut keys = 0;
         let mut left = VecDeque::new();
         while let Some((size, item)) = self.waiting.pop_front() {
@@ -89,8 +89,10 @@ impl<T> Rounds<T> {
                 break;
             }
         }
-        left.append(&mut self.waiting);
-        self.waiting = left;
+        // Those that stay go back to the front of the same queue: it keeps its room for what comes.
+        while let Some(item) = left.pop_back() {
+            self.waiting.push_front(item);
+        }
         self.keys -= keys;
         (taken, self.next())
     }

@@ -44,7 +44,9 @@ pub struct Settings {
     pub load_timeout: Duration,
     /// How long a lookup waits for another node's load before it loads too, and at most half of its time. Default: 2 s.
     pub wait_for_load: Duration,
-    /// How long an entry that was loaded without a right may answer from L1, from the start of its load. Default: 1 s.
+    /// How long an entry that was loaded without a right may answer from L1, from the start of its load; on a node that is
+    /// deaf, any. This and [`deaf_after`](crate::BusSettings::deaf_after), whichever is longer, is how far a node may be
+    /// behind another's write. Default: 1 s.
     pub brief_for: Duration,
     /// Most refreshes behind stale answers under way at once; further ones are left to the next lookup. Default: 64.
     pub refreshes_in_flight: usize,

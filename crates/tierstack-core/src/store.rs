@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::bus::Hearing;
 use crate::counters::Counters;
 use crate::freshness::{judge, satisfies};
+use crate::mutants::{Mechanism, is_off};
 use crate::{Accept, Age, Answer, Clock, Entry, Keep, Key, Level, Meta, Moment, Token};
 
 type Hasher = foldhash::quality::RandomState;
@@ -23,12 +25,15 @@ pub enum Eviction {
     TinyLfu,
 }
 
-/// An entry as L1 holds it: 48 bytes, inline in moka.
+/// An entry as L1 holds it: 56 bytes, inline in moka.
 struct Held<V> {
     entry: Entry<V>,
     meta: Meta,
     /// The store's generation at its reservation: an entry of another generation never answers.
     generation: u32,
+    /// The subscription under which its invalidation would be heard: it answers only while that lasts. 0: it ends soon
+    /// enough by itself, or there is no bus.
+    heard: u32,
 }
 
 impl<V> Clone for Held<V> {
@@ -51,6 +56,7 @@ struct Stripe {
 pub struct Reservation {
     stripe: u32,
     generation: u32,
+    heard: u32,
     epoch: u64,
     /// When it was taken: the entry's life in L1 is counted from here, as what is found below may be that old.
     at: Moment,
@@ -66,6 +72,7 @@ pub struct Store<K, V> {
     pub(crate) counters: Arc<Counters>,
     life: Option<Duration>,
     brief_for: Duration,
+    pub(crate) hearing: Arc<Hearing>,
 }
 
 /// Weighs a row.
@@ -80,8 +87,8 @@ pub(crate) struct Size<V> {
 }
 
 impl<K, V> Store<K, V> {
-    /// Over an L2, an entry answers from L1 this long at most, unless [`L1::life`](crate::L1::life) says otherwise: so
-    /// long may another node's write go unseen here.
+    /// Over an L2 that tells nobody of invalidations, an entry answers from L1 this long at most, unless
+    /// [`L1::life`](crate::L1::life) says otherwise: so long may another node's write go unseen here.
     pub const DEFAULT_LIFE_OVER_L2: Duration = Duration::from_secs(5);
 
     /// How long an entry may answer from L1; `None` if its own life is the only bound.
@@ -92,7 +99,13 @@ impl<K, V> Store<K, V> {
 }
 
 impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
-    pub(crate) fn new(size: Size<V>, brief_for: Duration, clock: Clock, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        size: Size<V>,
+        brief_for: Duration,
+        clock: Clock,
+        counters: Arc<Counters>,
+        hearing: Arc<Hearing>,
+    ) -> Self {
         let Size { capacity, weigh, eviction, life } = size;
         let policy = match eviction {
             Eviction::Lru => moka::policy::EvictionPolicy::lru(),
@@ -114,14 +127,20 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
             counters,
             life,
             brief_for,
+            hearing,
         }
     }
 
     /// The entry at `key`, if it satisfies `accept` at `now`. Counts nothing.
     #[inline]
     pub fn peek(&self, key: &K, now: Moment, accept: Accept) -> Option<(Entry<V>, Meta, Age)> {
+        let hears_until = self.hearing.until();
         let held = self.cache.get(key)?;
         if held.generation != self.generation.load(Ordering::Acquire) {
+            return None;
+        }
+        let is_deaf = now > hears_until || held.heard != self.hearing.generation();
+        if held.heard != 0 && is_deaf && !is_off(Mechanism::Heartbeat) {
             return None;
         }
         let age = judge(&held.meta, now);
@@ -153,31 +172,50 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
 
     /// Reserves the publication of what will be found below for `key`. Taken before asking there.
     pub fn reserve(&self, key: &K) -> Reservation {
+        self.reserve_at(key, self.clock.coarse())
+    }
+
+    /// The same for each of `keys`, at one reading of the clock.
+    pub(crate) fn reserve_all<R: FromIterator<Reservation>>(&self, keys: &[K]) -> R {
+        let at = self.clock.coarse();
+        keys.iter().map(|key| self.reserve_at(key, at)).collect()
+    }
+
+    fn reserve_at(&self, key: &K, at: Moment) -> Reservation {
         let generation = self.generation.load(Ordering::Acquire);
         let stripe = self.stripe_of(key);
         let epoch = self.stripes[stripe].epoch.load(Ordering::Acquire);
-        Reservation { stripe: stripe as u32, generation, epoch, at: self.clock.coarse() }
+        let heard = self.hearing.generation();
+        Reservation { stripe: stripe as u32, generation, heard, epoch, at }
     }
 
     /// Keeps what was found below, if nothing invalidated the key since it was reserved; whether it did.
     ///
+    /// Briefly, if an invalidation since then may have gone unheard: what L2 holds, or has taken, was not older than any
+    /// write that was acknowledged when it was reserved.
+    ///
     /// # Concurrent calls on the same key
     /// The last one wins, unless an invalidation came first.
     pub fn publish(&self, key: &K, reservation: Reservation, answer: &Answer<V>) -> bool {
-        let end = match answer.keep {
+        let Reservation { at, heard, .. } = reservation;
+        let is_heard = heard == 0 || self.hearing.heard(self.clock.coarse()) == Some(heard);
+        let (end, heard) = match answer.keep {
             Keep::Nothing | Keep::Private => return false,
-            Keep::Life => self.life.map_or(Moment::NEVER, |life| reservation.at.plus(life)),
-            Keep::BriefSince(began) => began.plus(self.brief_for),
+            Keep::Life if is_heard => (self.life.map_or(Moment::NEVER, |life| at.plus(life)), heard),
+            Keep::Life => (at.plus(self.brief_for.min(self.life.unwrap_or(self.brief_for))), 0),
+            Keep::BriefSince(began) => (began.plus(self.brief_for), 0),
         };
         let held = Held {
             entry: answer.entry.clone(),
             meta: answer.meta.ending_by(end),
             generation: reservation.generation,
+            heard,
         };
         let stripe = &self.stripes[reservation.stripe as usize];
         let _publishing = stripe.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let stands = stripe.epoch.load(Ordering::Acquire) == reservation.epoch
-            && self.generation.load(Ordering::Acquire) == reservation.generation;
+        let stands = is_off(Mechanism::Reservation)
+            || stripe.epoch.load(Ordering::Acquire) == reservation.epoch
+                && self.generation.load(Ordering::Acquire) == reservation.generation;
         if stands {
             self.cache.insert(key.kept(), held);
         }

@@ -1,4 +1,4 @@
-//! A connection that is checked out for one load.
+//! A connection that is checked out for one load, or on which a transaction is open.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,18 +6,28 @@ use deadpool_postgres::{Object, Pool};
 use tierstack_core::Error;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
 use crate::bind::{Fit, Param};
 use crate::error::{failed, incomparable, unconnected};
+use crate::probe::{Probe, Seen};
 use crate::sql::Sql;
 
 pub(crate) struct Connection<'a> {
-    client: Object,
+    held: Held<'a>,
     /// Whether an error was the connection's last.
     broken: AtomicBool,
     /// Whose load it is, for errors.
     table: &'a str,
+}
+
+/// Whose connection it is.
+#[expect(clippy::large_enum_variant, reason = "it is on the stack, and of loads it is the large one")]
+enum Held<'a> {
+    /// The pool's, which keeps its prepared statements.
+    Pooled(Object),
+    /// A transaction's: it sees its own rows, and ends with the first statement that fails.
+    Open(&'a Client),
 }
 
 /// The rows of a statement, and the statement, which knows its columns when there is no row.
@@ -31,7 +41,12 @@ impl<'a> Connection<'a> {
     /// [`Origin`](tierstack_core::ErrorKind::Origin) if the pool gives no connection.
     pub(crate) async fn open(pool: &Pool, table: &'a str) -> Result<Connection<'a>, Error> {
         let client = pool.get().await.map_err(|error| unconnected(error, table))?;
-        Ok(Connection { client, broken: AtomicBool::new(false), table })
+        Ok(Connection { held: Held::Pooled(client), broken: AtomicBool::new(false), table })
+    }
+
+    /// One on which a transaction is open. It prepares each statement anew.
+    pub(crate) fn inside(client: &'a Client, table: &'a str) -> Connection<'a> {
+        Connection { held: Held::Open(client), broken: AtomicBool::new(false), table }
     }
 
     /// Runs a statement, which is prepared once per connection.
@@ -46,13 +61,15 @@ impl<'a> Connection<'a> {
         let statement = self.prepare(sql).await?;
         if statement.params().iter().zip(params).all(|(column, param)| param.fit(column) == Fit::Fits) {
             match self.run(&statement, params).await {
-                Err(error) if may_be_stale(&error) => {}
+                Err(error) if self.is_kept() && may_be_stale(&error) => {}
                 done => return self.reply(statement, done),
             }
         }
         // Prepared before the table was altered, perhaps: its idea of the columns' types may be an old one. Nothing may
         // be concluded from it, least of all that a value is beyond a column's range and so has no row.
-        drop(self.client.statement_cache.remove(&sql.text, NO_TYPES));
+        if let Held::Pooled(client) = &self.held {
+            drop(client.statement_cache.remove(&sql.text, NO_TYPES));
+        }
         let statement = self.prepare(sql).await?;
         for (place, (column, param)) in statement.params().iter().zip(params).enumerate() {
             if param.fit(column) == Fit::Wrong {
@@ -64,16 +81,37 @@ impl<'a> Connection<'a> {
         self.reply(statement, done)
     }
 
+    /// Runs `read` on this connection, and says of which moment its rows are. See [`Probe`].
+    ///
+    /// # Errors
+    /// Those of `read`; [`Origin`](tierstack_core::ErrorKind::Origin) if Postgres or the way to it fails.
+    ///
+    /// # Cancel safety
+    /// That of `read`.
+    pub(crate) async fn probed<T>(
+        &self,
+        probe: &Probe,
+        read: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(T, Seen), Error> {
+        match &self.held {
+            Held::Pooled(client) => probe.around(client, read, |error| self.failed(error)).await,
+            Held::Open(_) => Ok((read.await?, Seen::private())),
+        }
+    }
+
     /// Gives the connection back, unless it is of no use to the next load: the pool looks whether a connection is closed,
     /// and one that Postgres is closing may not know it yet.
     pub(crate) fn close(self) {
-        if self.broken.into_inner() {
-            drop(Object::take(self.client));
+        if let (true, Held::Pooled(client)) = (self.broken.into_inner(), self.held) {
+            drop(Object::take(client));
         }
     }
 
     async fn prepare(&self, sql: &Sql) -> Result<Statement, Error> {
-        let prepared = self.client.prepare_cached(&sql.text).await;
+        let prepared = match &self.held {
+            Held::Pooled(client) => client.prepare_cached(&sql.text).await,
+            Held::Open(client) => client.prepare(&sql.text).await,
+        };
         prepared.map_err(|error| self.failed(error))
     }
 
@@ -83,7 +121,16 @@ impl<'a> Connection<'a> {
         params: &[Param<'_>],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(Param::as_sql).collect();
-        self.client.query(statement, &params).await
+        let client: &Client = match &self.held {
+            Held::Pooled(client) => client,
+            Held::Open(client) => client,
+        };
+        client.query(statement, &params).await
+    }
+
+    /// Whether its statements were prepared before, perhaps.
+    fn is_kept(&self) -> bool {
+        matches!(self.held, Held::Pooled(_))
     }
 
     fn reply(
@@ -103,11 +150,12 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Whether the connection ends with this error.
+/// Whether the connection ends with this error, or is left inside a transaction that has failed and that nobody ends.
 fn is_last(error: &tokio_postgres::Error) -> bool {
-    error
-        .as_db_error()
-        .is_none_or(|refused| matches!(refused.parsed_severity(), Some(Severity::Fatal | Severity::Panic)))
+    error.as_db_error().is_none_or(|refused| {
+        matches!(refused.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+            || *refused.code() == SqlState::IN_FAILED_SQL_TRANSACTION
+    })
 }
 
 /// Every parameter's type is Postgres's to tell.

@@ -32,15 +32,45 @@ pub(crate) fn unconnected(error: PoolError, table: &str) -> Error {
 
 /// A statement failed.
 pub(crate) fn failed(error: tokio_postgres::Error, table: &str) -> Error {
-    let said = match error.as_db_error() {
+    let text = format!("{table:?} was not loaded, {}: {}", said(&error), advice(&error));
+    Error::with_source(ErrorKind::Origin, text, error)
+}
+
+/// A transaction did not go as it was to.
+pub(crate) fn not_done(error: tokio_postgres::Error, done: &str) -> Error {
+    let advice = match error.code().map(|code| (code, code.code().get(..2))) {
+        Some((&SqlState::IN_FAILED_SQL_TRANSACTION, _)) => {
+            "a statement of it failed before, see that one's error"
+        }
+        Some((&SqlState::INSUFFICIENT_PRIVILEGE, _)) => {
+            "grant the user execute on pg_walfile_name(), pg_current_wal_lsn() and pg_control_system()"
+        }
+        Some((_, Some("40"))) => "make it again",
+        Some((_, Some("23"))) => "see the constraint",
+        _ => "see the source, try again",
+    };
+    let text = format!("the transaction was not {done}, {}: {advice}", said(&error));
+    Error::with_source(ErrorKind::Origin, text, error)
+}
+
+/// Postgres gives this user no stamp.
+pub(crate) fn unstamped(error: tokio_postgres::Error) -> Error {
+    let text = format!(
+        "rows come without a stamp, {}: grant the pool's user execute on pg_current_snapshot(), pg_walfile_name(), \
+         pg_current_wal_lsn() and pg_control_system(), in Postgres 13 or later",
+        said(&error)
+    );
+    Error::with_source(ErrorKind::Origin, text, error)
+}
+
+fn said(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
         Some(refused) => {
             let message: String = refused.message().chars().take(MOST_CHARS).collect();
             format!("{message} ({})", refused.code().code())
         }
         None => error.to_string(),
-    };
-    let text = format!("{table:?} was not loaded, {said}: {}", advice(&error));
-    Error::with_source(ErrorKind::Origin, text, error)
+    }
 }
 
 fn advice(error: &tokio_postgres::Error) -> &'static str {
@@ -54,6 +84,9 @@ fn advice(error: &tokio_postgres::Error) -> &'static str {
     match (code, code.code().get(..2)) {
         (&SqlState::QUERY_CANCELED, _) => "raise statement_timeout, or add an index",
         (&SqlState::INSUFFICIENT_PRIVILEGE, _) => "grant select on it to the pool's user",
+        (&SqlState::IN_FAILED_SQL_TRANSACTION, _) => {
+            "a connection came back to the pool inside a transaction that had failed, end transactions before; try again"
+        }
         (&SqlState::INVALID_TEXT_REPRESENTATION, _) => "check the value against the column's type",
         (_, Some("42")) => "make the schema and the query agree with the table",
         (_, Some("57" | "08" | "53")) => "the server is stopping or short of something, try again",

@@ -3,17 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::mem::{Discriminant, discriminant};
+use std::sync::Arc;
 
 use deadpool_postgres::Pool;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tierstack_core::{Bound, BoxFuture, Entity, Error, Loaded, Loader, Mode, QueryDef, Value};
-use tokio_postgres::Row;
+use tokio_postgres::{Client, Row};
 
 use crate::PgEntity;
 use crate::bind::{Bind, Found, Param, compares_exactly};
 use crate::connection::Connection;
 use crate::error::unreadable;
 use crate::key::PgRowKey;
+use crate::probe::Probe;
 use crate::sql::Nulls;
 use crate::statements::Statements;
 
@@ -31,23 +33,53 @@ type Groups<'a, E> = HashMap<(u64, Discriminant<Value>), Vec<&'a Bound<E>>, fold
 
 pub(crate) struct Index<E> {
     pool: Pool,
+    probe: Arc<Probe>,
+    find: Find<E>,
+}
+
+impl<E: PgEntity> Index<E> {
+    pub(crate) fn new(pool: Pool, probe: Arc<Probe>) -> Self {
+        Index { pool, probe, find: Find::new() }
+    }
+
+    async fn read(&self, asked: &[Bound<E>]) -> Result<Loaded<Bound<E>, Vec<E::Pk>>, Error> {
+        if asked.is_empty() {
+            return Ok(Loaded::rows(Vec::new()));
+        }
+        let connection = Connection::open(&self.pool, self.find.statements.table()).await?;
+        // The snapshot of a load is of before the first of its statements.
+        let found = connection.probed(&self.probe, self.find.read_on(&connection, asked)).await;
+        connection.close();
+        let (rows, seen) = found?;
+        Ok(Loaded { rows, stamp: seen.stamp, shared: seen.shared })
+    }
+}
+
+impl<E: PgEntity> Loader<Bound<E>, Vec<E::Pk>> for Index<E> {
+    fn load<'a>(
+        &'a self,
+        asked: &'a [Bound<E>],
+    ) -> BoxFuture<'a, Result<Loaded<Bound<E>, Vec<E::Pk>>, Error>> {
+        Box::pin(self.read(asked))
+    }
+}
+
+/// The statements that find primary keys of an entity.
+pub(crate) struct Find<E> {
     statements: Statements,
     entity: PhantomData<fn() -> E>,
 }
 
-impl<E: PgEntity> Index<E> {
-    pub(crate) fn new(pool: Pool) -> Self {
-        Index { pool, statements: Statements::new(E::schema()), entity: PhantomData }
+impl<E: PgEntity> Find<E> {
+    pub(crate) fn new() -> Self {
+        Find { statements: Statements::new(E::schema()), entity: PhantomData }
     }
 
-    async fn read(&self, asked: &[Bound<E>]) -> Result<Pks<E>, Error> {
-        if asked.is_empty() {
-            return Ok(Vec::new());
-        }
-        let connection = Connection::open(&self.pool, self.statements.table()).await?;
-        let found = self.read_on(&connection, asked).await;
-        connection.close();
-        found
+    /// The primary keys that a query finds inside a transaction, which sees its own rows.
+    pub(crate) async fn read_inside(&self, client: &Client, query: &Bound<E>) -> Result<Vec<E::Pk>, Error> {
+        let connection = Connection::inside(client, self.statements.table());
+        let found = self.alone(&connection, query).await?;
+        Ok(found.into_iter().flat_map(|(_, pks)| pks).collect())
     }
 
     async fn read_on(&self, connection: &Connection<'_>, asked: &[Bound<E>]) -> Result<Pks<E>, Error> {
@@ -126,16 +158,6 @@ impl<E: PgEntity> Index<E> {
 
     fn unreadable(&self, error: tokio_postgres::Error, row: &Row) -> Error {
         unreadable(error.into(), row, self.statements.table())
-    }
-}
-
-impl<E: PgEntity> Loader<Bound<E>, Vec<E::Pk>> for Index<E> {
-    fn load<'a>(
-        &'a self,
-        asked: &'a [Bound<E>],
-    ) -> BoxFuture<'a, Result<Loaded<Bound<E>, Vec<E::Pk>>, Error>> {
-        // The stamp, the oldest snapshot of these statements, has its place here.
-        Box::pin(async move { self.read(asked).await.map(Loaded::rows) })
     }
 }
 

@@ -50,6 +50,11 @@
 //! 4. A value that no column of the type can hold (an integer beyond its range, a text with a NUL) has no row and costs
 //!    the others nothing. Anything else that Postgres doesn't take is an error, and none is ever taken for an absence.
 //! 5. Statements are prepared once per connection, and once more when the table was altered.
+//! 6. Every load is stamped: two small statements go ahead of its own, in the same round trip, and say which snapshot it
+//!    reads with, of which system and timeline. So a load that has not seen a transaction can't fill what that has marked.
+//! 7. What a load reads on a standby, or inside a transaction that was open when the pool gave the connection, is
+//!    answered and kept nowhere: a standby may lag behind a write whose invalidation is long over, and a transaction sees
+//!    its own rows before anybody else may.
 //!
 //! # Errors
 //! Of a load: [`Origin`](tierstack_core::ErrorKind::Origin) for all that the pool, Postgres and [`FromRow`] refuse, with
@@ -62,11 +67,11 @@
 //! rows that weren't his. But Postgres works on: the next load on that connection waits for the statement to end. Give the
 //! pool's user a `statement_timeout` a little above the cache's `load_timeout`.
 //!
-//! # What it doesn't do yet
-//! The rows come without a stamp, the snapshot that they were read in, and hold for everybody. So the pool has to lead to
-//! the primary: a standby may lag behind a write whose invalidation is long over.
-//!
 //! # Caveats
+//! * A user whom Postgres refuses a function of the stamp gets rows without one: [`PgOrigin::why_unstamped`] says so. All
+//!   of them are everybody's unless somebody revoked that. Postgres 13 is the oldest that has them.
+//! * Between a load's statements, a pooler may change connections, as PgBouncer does by transaction. One that sends them to
+//!   several servers, some of them standbys, isn't seen through: give each server a pool of its own.
 //! * The server must be on speaking terms with prepared statements. A pooler between that hands each transaction to
 //!   another connection (PgBouncer before 1.21) is not.
 //! * A label that an enum lacks fails its whole load, as it would fail any statement: parse it before it is asked for.
@@ -81,12 +86,16 @@ mod from_row;
 mod index;
 mod key;
 mod origin;
+mod probe;
 mod rows;
+mod snapshot;
 mod sql;
 mod statements;
+pub mod transactions;
 
 pub use deadpool_postgres;
 pub use from_row::{FromRow, PgEntity};
 pub use key::PgKey;
 pub use origin::PgOrigin;
 pub use tokio_postgres;
+pub use transactions::{Mode, PgTransactions, TransactionSettings, Transactions};

@@ -1,10 +1,12 @@
 use std::fmt;
+use std::sync::Arc;
 
 use deadpool_postgres::Pool;
-use tierstack_core::Origin;
+use tierstack_core::{Error, Origin};
 
 use crate::PgEntity;
 use crate::index::Index;
+use crate::probe::Probe;
 use crate::rows::Rows;
 
 /// Loads entities, and answers queries, from a pool of connections to Postgres.
@@ -13,6 +15,7 @@ use crate::rows::Rows;
 #[derive(Clone)]
 pub struct PgOrigin {
     pool: Pool,
+    probe: Arc<Probe>,
 }
 
 impl PgOrigin {
@@ -22,13 +25,24 @@ impl PgOrigin {
     /// `load_timeout` at most.
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        PgOrigin { pool }
+        PgOrigin { pool, probe: Arc::default() }
+    }
+
+    /// Why rows come without a stamp: Postgres's refusal of a function that it is made of. `None` as long as there was
+    /// none.
+    ///
+    /// Rows without a stamp are cached as others are, except after a write whose transaction is known: until its floor
+    /// ends, L1 keeps them briefly and L2 not at all. Keep a clone of the origin to ask it.
+    #[must_use]
+    pub fn why_unstamped(&self) -> Option<Error> {
+        self.probe.refusal()
     }
 }
 
 impl<E: PgEntity> From<PgOrigin> for Origin<E> {
     fn from(origin: PgOrigin) -> Self {
-        Origin::new(Rows::new(origin.pool.clone())).with_queries(Index::new(origin.pool))
+        let PgOrigin { pool, probe } = origin;
+        Origin::new(Rows::new(pool.clone(), Arc::clone(&probe))).with_queries(Index::new(pool, probe))
     }
 }
 

@@ -2,42 +2,80 @@
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use deadpool_postgres::Pool;
 use tierstack_core::{BoxFuture, Error, Loaded, Loader};
-use tokio_postgres::Statement;
 use tokio_postgres::types::Kind;
+use tokio_postgres::{Client, Statement};
 
 use crate::PgEntity;
 use crate::bind::ignores_case;
-use crate::connection::Connection;
+use crate::connection::{Connection, Reply};
 use crate::error::unreadable;
 use crate::key::PgRowKey;
+use crate::probe::Probe;
 use crate::sql::{self, Sql};
 
 pub(crate) struct Rows<E> {
     pool: Pool,
+    probe: Arc<Probe>,
+    select: Select<E>,
+}
+
+impl<E: PgEntity> Rows<E> {
+    pub(crate) fn new(pool: Pool, probe: Arc<Probe>) -> Self {
+        Rows { pool, probe, select: Select::new() }
+    }
+
+    async fn read(&self, keys: &[E::Pk]) -> Result<Loaded<E::Pk, E>, Error> {
+        if keys.is_empty() {
+            return Ok(Loaded::rows(Vec::new()));
+        }
+        let connection = Connection::open(&self.pool, &self.select.table).await?;
+        let reply = connection.probed(&self.probe, self.select.ask(&connection, keys)).await;
+        // Whoever waits for a connection need not wait until the rows are read.
+        connection.close();
+        let (reply, seen) = reply?;
+        Ok(Loaded { rows: self.select.rows(&reply, keys)?, stamp: seen.stamp, shared: seen.shared })
+    }
+}
+
+impl<E: PgEntity> Loader<E::Pk, E> for Rows<E> {
+    fn load<'a>(&'a self, keys: &'a [E::Pk]) -> BoxFuture<'a, Result<Loaded<E::Pk, E>, Error>> {
+        Box::pin(self.read(keys))
+    }
+}
+
+/// The statement that reads rows of an entity by their keys.
+pub(crate) struct Select<E> {
     table: String,
     sql: Sql,
     entity: PhantomData<fn() -> E>,
 }
 
-impl<E: PgEntity> Rows<E> {
-    pub(crate) fn new(pool: Pool) -> Self {
+impl<E: PgEntity> Select<E> {
+    pub(crate) fn new() -> Self {
         let schema = E::schema();
         let sql = sql::rows(&schema, E::Pk::filter);
-        Rows { pool, table: schema.table.into_owned(), sql, entity: PhantomData }
+        Select { table: schema.table.into_owned(), sql, entity: PhantomData }
     }
 
-    async fn read(&self, keys: &[E::Pk]) -> Result<Vec<(E::Pk, E)>, Error> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let connection = Connection::open(&self.pool, &self.table).await?;
-        let reply = connection.query(&self.sql, &E::Pk::params(keys)).await;
-        // Whoever waits for a connection need not wait until the rows are read.
-        connection.close();
-        let reply = reply?;
+    /// Reads rows inside a transaction, uncommitted ones of its own among them.
+    pub(crate) async fn read_inside(
+        &self,
+        client: &Client,
+        keys: &[E::Pk],
+    ) -> Result<Vec<(E::Pk, E)>, Error> {
+        let reply = self.ask(&Connection::inside(client, &self.table), keys).await?;
+        self.rows(&reply, keys)
+    }
+
+    async fn ask(&self, connection: &Connection<'_>, keys: &[E::Pk]) -> Result<Reply, Error> {
+        connection.query(&self.sql, &E::Pk::params(keys)).await
+    }
+
+    fn rows(&self, reply: &Reply, keys: &[E::Pk]) -> Result<Vec<(E::Pk, E)>, Error> {
         let rows = reply.rows.iter().map(|row| {
             let entity = E::from_row(row).map_err(|error| unreadable(error, row, &self.table))?;
             Ok((entity.pk(), entity))
@@ -48,13 +86,6 @@ impl<E: PgEntity> Rows<E> {
             rows.retain(|(pk, _)| asked.contains(pk));
         }
         Ok(rows)
-    }
-}
-
-impl<E: PgEntity> Loader<E::Pk, E> for Rows<E> {
-    fn load<'a>(&'a self, keys: &'a [E::Pk]) -> BoxFuture<'a, Result<Loaded<E::Pk, E>, Error>> {
-        // The stamp, the snapshot of this very statement, has its place here.
-        Box::pin(async move { self.read(keys).await.map(Loaded::rows) })
     }
 }
 

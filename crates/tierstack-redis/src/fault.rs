@@ -4,7 +4,7 @@ use redis::{RedisError, ServerError};
 use tierstack_core::{Error, ErrorKind};
 
 /// What the server says, and what to do about it. The first word of ours that occurs in its text decides.
-const KNOWN: [(&str, &str); 13] = [
+const KNOWN: [(&str, &str); 14] = [
     ("OOM", "redis is full: raise its maxmemory, or set a maxmemory-policy that evicts, such as allkeys-lfu"),
     (
         "MISCONF",
@@ -17,6 +17,8 @@ const KNOWN: [(&str, &str); 13] = [
     // The client's word for it.
     ("AuthenticationFailed", "redis refuses the user or the password of the url: mend them"),
     ("NOPERM", GRANT),
+    // The client's word for it.
+    ("NoPerm", GRANT),
     // From within a script, 7.0 says it in these words, and without a code.
     ("executing", GRANT),
     ("BUSY", "another script keeps redis busy: end it with SCRIPT KILL"),
@@ -25,7 +27,7 @@ const KNOWN: [(&str, &str); 13] = [
     ("MOVED", "this redis is a node of a cluster, which this tier doesn't speak to: name a single master"),
 ];
 
-const GRANT: &str = "the redis user lacks a permission: grant it +mget +time +evalsha +eval +get +set +setrange +del +pttl +pexpire, and the keys of the namespace";
+const GRANT: &str = "the redis user lacks a permission: grant it +mget +time +evalsha +eval +get +set +setrange +del +pttl +pexpire +publish +subscribe, the keys of the namespace and its channels, as in ~shop:* &shop:!bus*";
 
 /// The error of a server that answered `text`.
 pub(crate) fn refused(text: &str) -> Error {

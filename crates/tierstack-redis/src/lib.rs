@@ -19,13 +19,22 @@
 //!    [`response_timeout`](RedisSettings::response_timeout), twice at most; its failure is an
 //!    [`Unavailable`](tierstack_core::ErrorKind::Unavailable) error for its keys.
 //!
+//! 8. *Nodes hear of invalidations* on a connection of their own, each namespace on a channel. The script that invalidates
+//!    publishes; one message has the keys of one call. A node's heartbeats go by the tier's connections, and come back on a
+//!    channel of the node's own: its number of them doesn't grow with that of the nodes.
+//!
 //! # What Redis must be
-//! A master of version 6 or later, not a cluster; with an ACL, the user needs `mget`, `time`, `evalsha` and `eval`, and,
-//! for the scripts, `get`, `set`, `setrange`, `del`, `pttl` and `pexpire`, on the keys of the namespaces it serves.
+//! A master of version 6 or later, not a cluster; with an ACL, the user needs `mget`, `time`, `evalsha`, `eval` and
+//! `subscribe`, and, for the scripts, `get`, `set`, `setrange`, `del`, `pttl`, `pexpire` and `publish`, on the keys of the
+//! namespaces it serves and on their channels, `&shop:!bus*`. With `info`, too, a node notices another run of the server
+//! behind one address.
 //! Replication is asynchronous: a failover may lose the last writes, invalidations among them.
 //!
 //! # Caveats
-//! * An invalidation tells nobody: it is published on no bus yet.
+//! * A user that may not publish can't invalidate: the key's value is gone, but no node is told, so it is an error. One that
+//!   may not subscribe is deaf: L1 answers what is brief.
+//! * Channels know no database: namespaces of one name in two databases of a server hear each other, and drop more than
+//!   they have to.
 //! * When Redis is full and evicts nothing (`noeviction`), leases and fills fail; an invalidation still passes, as it
 //!   deletes before it writes.
 //! * Lives are at least 1 ms and at most a century.
@@ -56,9 +65,11 @@
 
 mod address;
 mod ask;
+mod bus;
 mod connections;
 mod fault;
 mod link;
+mod message;
 mod script;
 mod settings;
 mod slot;

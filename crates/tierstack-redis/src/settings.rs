@@ -36,7 +36,8 @@ pub struct RedisSettings {
     /// A connection is replaced when this many requests in a row went unanswered (timed out, or were abandoned by their
     /// callers), and nothing was heard for `response_timeout`. Default: 3.
     pub replace_after_timeouts: u32,
-    /// Most keys in one MGET; more are several, in one round trip. Default: 1,000.
+    /// Most keys in one MGET; more are several, in one round trip. Default: 1,024,
+    /// a whole batch and the record that its rows rest on.
     pub max_keys_per_request: usize,
     /// Most keys in one script call; more are several, in one round trip. Redis serves nobody else while a script runs.
     /// Default: 200.
@@ -60,7 +61,7 @@ impl RedisSettings {
             retry_connect_after: Duration::from_millis(100),
             response_timeout: Duration::from_secs(1),
             replace_after_timeouts: 3,
-            max_keys_per_request: 1_000,
+            max_keys_per_request: 1_024,
             max_keys_per_script: 200,
         }
     }

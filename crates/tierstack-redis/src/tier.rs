@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 use tierstack_core::{
-    BoxFuture, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier, WireKey,
+    BoxFuture, Bus, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier,
+    WireKey,
 };
 
 use crate::ask::{self, Ask};
+use crate::bus::RedisBus;
 use crate::connections::Connections;
 use crate::{RedisSettings, fault, script};
 
@@ -26,6 +28,8 @@ use crate::{RedisSettings, fault, script};
 pub struct RedisTier {
     connections: Arc<Connections>,
     settings: Arc<RedisSettings>,
+    /// `None` if the connections are of a pool that somebody else configured.
+    bus: Option<Arc<RedisBus>>,
 }
 
 impl RedisTier {
@@ -37,12 +41,18 @@ impl RedisTier {
     pub fn new(settings: RedisSettings) -> Result<Self, Error> {
         settings.check()?;
         let settings = Arc::new(settings);
-        Ok(RedisTier { connections: Arc::new(Connections::new(&settings)?), settings })
+        let connections = Arc::new(Connections::new(&settings)?);
+        let bus = Arc::new(RedisBus::new(Arc::clone(&connections), Arc::clone(&settings))?);
+        Ok(RedisTier { connections, settings, bus: Some(bus) })
     }
 
     /// A tier that takes its connections from `pool` (with TLS, say), and keeps them until they fail or the tier is
     /// dropped. Of the settings, the URL is not used, and how a connection is opened is the pool's own affair but for
     /// the time it may take.
+    ///
+    /// Such a tier tells of invalidations and hears of none, as it can open no connection: what L1 answers over it is up to
+    /// [`Store::DEFAULT_LIFE_OVER_L2`](tierstack_core::Store::DEFAULT_LIFE_OVER_L2) behind another node's write, or as
+    /// long as its life is set to.
     ///
     /// # Errors
     /// [`Invalid`](tierstack_core::ErrorKind::Invalid) with a sentence that says which setting to change; also if the
@@ -50,7 +60,7 @@ impl RedisTier {
     pub fn from_pool(pool: deadpool_redis::Pool, settings: RedisSettings) -> Result<Self, Error> {
         settings.check_limits()?;
         let settings = Arc::new(settings);
-        Ok(RedisTier { connections: Arc::new(Connections::from_pool(pool, &settings)?), settings })
+        Ok(RedisTier { connections: Arc::new(Connections::from_pool(pool, &settings)?), settings, bus: None })
     }
 
     /// One MGET for each chunk of keys, and the clock after them: no record is from its future.
@@ -58,10 +68,13 @@ impl RedisTier {
         let chunks = keys.chunks(self.settings.max_keys_per_request);
         let mut pipeline = Pipeline::with_capacity(chunks.len() + 1);
         for chunk in chunks.clone() {
-            let command = pipeline.cmd("MGET");
+            let bytes = chunk.iter().map(|key| key.as_bytes().len()).sum::<usize>();
+            let mut command = Cmd::with_capacity(1 + chunk.len(), "MGET".len() + bytes);
+            command.arg("MGET");
             for key in chunk {
                 command.arg(key.as_bytes());
             }
+            pipeline.add_command(command);
         }
         pipeline.cmd("TIME");
         let mut replies = self.connections.send(&pipeline).await?.into_iter();
@@ -72,7 +85,7 @@ impl RedisTier {
                 .ok_or_else(|| fault::unexpected("MGET"))
                 .and_then(|found| values(chunk.len(), found))
             {
-                Ok(found) => each.extend(found.into_iter().map(Ok)),
+                Ok(found) => each.extend(found),
                 Err(error) => each.extend(chunk.iter().map(|_| Err(error.clone()))),
             }
         }
@@ -101,7 +114,7 @@ impl RedisTier {
         }
         let mut reply = Reply { now_ms: 0, each: Vec::with_capacity(asks.len()) };
         for (chunk, answers) in chunks.into_iter().zip(replies) {
-            match answers.and_then(|answers| ask::read::<A>(chunk.len(), answers)) {
+            match answers.and_then(|answers| ask::read(chunk, answers)) {
                 Ok(answers) => {
                     reply.now_ms = reply.now_ms.max(answers.now_ms);
                     reply.each.extend(answers.each);
@@ -121,18 +134,17 @@ impl RedisTier {
 }
 
 /// What an MGET found at `count` keys.
-fn values(count: usize, reply: Value) -> Result<Vec<Option<Bytes>>, Error> {
+fn values(count: usize, reply: Value) -> Result<impl Iterator<Item = Result<Option<Bytes>, Error>>, Error> {
     let items = match reply {
         Value::ServerError(error) => return Err(fault::server(&error)),
         Value::Array(items) if items.len() == count => items,
         _ => return Err(fault::unexpected("MGET")),
     };
-    let found = |item| match item {
+    Ok(items.into_iter().map(|item| match item {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         _ => Err(fault::unexpected("MGET")),
-    };
-    items.into_iter().map(found).collect()
+    }))
 }
 
 /// Milliseconds of TIME's seconds and microseconds.
@@ -172,6 +184,10 @@ impl Tier for RedisTier {
         invalidations: &'a [Invalidate],
     ) -> BoxFuture<'a, Reply<Invalidated>> {
         Box::pin(self.ask(invalidations, Some(channel.as_str())))
+    }
+
+    fn bus(&self) -> Option<Arc<dyn Bus>> {
+        self.bus.clone().map(|bus| bus as Arc<dyn Bus>)
     }
 }
 

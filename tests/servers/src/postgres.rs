@@ -30,6 +30,11 @@ const BODY: &str = r#"bin=$1; shift
 "$bin/initdb" -A trust -U postgres -E UTF8 --locale=C --no-sync -D "$0/data" &&
 exec "$bin/postgres" -D "$0/data" -c unix_socket_directories="$0" "$@""#;
 
+/// `$2` is the address of the primary. `-R` makes it follow that one.
+const STANDBY: &str = r#"bin=$1 primary=$2; shift 2
+"$bin/pg_basebackup" -d "$primary" -R -c fast --no-sync -D "$0/data" &&
+exec "$bin/postgres" -D "$0/data" -c unix_socket_directories="$0" "$@""#;
+
 /// A Postgres server: private and ended with this value, or given by the environment.
 #[derive(Debug)]
 pub struct Postgres {
@@ -56,13 +61,26 @@ impl Postgres {
     /// As [`start`](Postgres::start).
     pub fn start_with(extra: &[&str]) -> Result<Postgres> {
         on_free_port(|port| {
-            let server = match launch(port, STATEMENTS, extra) {
+            let server = match launch(port, None, STATEMENTS, extra) {
                 // Not beside this server: `require_statements` says so to whoever needs it.
-                Err(error) if format!("{error:#}").contains(STATEMENTS) => launch(port, "", extra)?,
+                Err(error) if format!("{error:#}").contains(STATEMENTS) => launch(port, None, "", extra)?,
                 other => other?,
             };
             let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
             Ok(Postgres { server: Server::Running(server), url, port })
+        })
+    }
+
+    /// Starts a private standby of this server: a copy of all its databases, which follows it until it is promoted, and
+    /// answers queries meanwhile.
+    ///
+    /// # Errors
+    /// When this server lets nobody replicate; else as [`start`](Postgres::start).
+    pub fn start_standby(&self) -> Result<Postgres> {
+        on_free_port(|port| {
+            let server = Server::Running(launch(port, Some(&self.url), "", &[])?);
+            let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+            Ok(Postgres { server, url, port })
         })
     }
 
@@ -186,7 +204,7 @@ impl Postgres {
     }
 }
 
-fn launch(port: u16, preload: &str, extra: &[&str]) -> Result<Supervised> {
+fn launch(port: u16, primary: Option<&str>, preload: &str, extra: &[&str]) -> Result<Supervised> {
     let programs = find::postgres_programs()?;
     let settings = [
         format!("port={port}"),
@@ -196,13 +214,14 @@ fn launch(port: u16, preload: &str, extra: &[&str]) -> Result<Supervised> {
         "max_connections=100".to_owned(),
     ];
     let mut arguments = vec![programs.into_os_string()];
+    arguments.extend(primary.map(OsString::from));
     for setting in settings {
         arguments.extend([OsString::from("-c"), OsString::from(setting)]);
     }
     arguments.extend(extra.iter().map(OsString::from));
     let user = rustix::process::geteuid().is_root().then_some("postgres");
-    let server =
-        Supervised::spawn(&Launch { name: "postgres", user, signal: "QUIT", body: BODY, arguments })?;
+    let body = if primary.is_some() { STANDBY } else { BODY };
+    let server = Supervised::spawn(&Launch { name: "postgres", user, signal: "QUIT", body, arguments })?;
     for _ in 0..TRIES {
         match knock(port) {
             Ok(true) if server.is_running() => return Ok(server),

@@ -31,3 +31,21 @@ fn a_server_that_refuses_its_arguments_says_so() {
     let error = Postgres::start_with(&["-c", "no_such_setting=1"]).unwrap_err();
     assert!(format!("{error:#}").contains("no_such_setting"), "{error:#}");
 }
+
+/// Proves that a standby follows its primary, until it is promoted.
+#[test]
+fn a_standby_follows_until_it_is_promoted() {
+    let primary = Postgres::start().unwrap();
+    primary.psql("postgres", "create table t (a int); insert into t values (1)").unwrap();
+    let standby = primary.start_standby().unwrap();
+    assert_eq!(standby.psql("postgres", "select a, pg_is_in_recovery() from t").unwrap(), "1|t");
+    assert!(standby.psql("postgres", "insert into t values (2)").is_err(), "it is read-only");
+    primary.psql("postgres", "set synchronous_commit = off; insert into t values (2)").unwrap();
+    let caught_up = "select pg_last_wal_replay_lsn() >= ";
+    let at = primary.psql("postgres", "select pg_current_wal_insert_lsn()").unwrap();
+    while standby.psql("postgres", &format!("{caught_up} '{at}'")).unwrap() != "t" {}
+    assert_eq!(standby.psql("postgres", "select count(*) from t").unwrap(), "2");
+    assert_eq!(standby.psql("postgres", "select pg_promote()").unwrap(), "t");
+    standby.psql("postgres", "insert into t values (3)").unwrap();
+    assert_eq!(primary.psql("postgres", "select count(*) from t").unwrap(), "2");
+}

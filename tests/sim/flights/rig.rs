@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tests::{Film, Scripted, WatchedTier};
+use tests::{Film, Scripted, WatchedTier, steady};
 use tierstack_core::{
     BatchError, Cache, Error, ErrorKind, Freshness, L1, Lookup, ManualClock, MemoryTier, Moment, Namespace,
     Settings,
@@ -51,7 +51,7 @@ impl Rig {
     pub(super) fn films(&self) -> Cache<Film> {
         let mut node = Namespace::builder("shop").clock(self.manual.clock());
         if self.shape != Shape::NoL2 {
-            node = node.l2_shared(self.tier.clone());
+            node = node.l2_shared(self.tier.clone()).bus(steady());
         }
         let mut films = node.build().unwrap().cache().origin(self.origin.films());
         if self.shape != Shape::NoL1 {

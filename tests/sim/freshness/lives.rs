@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tests::{Film, film};
-use tierstack_core::{Cache, Freshness, L1, Level, Lookup};
+use tierstack_core::{Cache, Freshness, L1, Level, Lookup, MemoryTier, Namespace};
+use tokio::sync::Semaphore;
 
+use crate::consistency::LateInvalidations;
 use crate::shop::{Shop, look, settle};
 
 async fn source(films: &Cache<Film>, lookup: Lookup<i32>) -> Option<Level> {
@@ -76,23 +78,28 @@ async fn jitter_spreads_the_ends_of_rows_loaded_together() {
     assert!(most < Some(200), "no tenth of it has twice its share: {most:?}");
 }
 
-/// Over an L2 an entry answers from L1 for L1's own life only, by default 5 s; without one, for its whole life.
+/// An entry answers from L1 for L1's own life only: by default 5 s over an L2 that tells nobody of invalidations. Without an
+/// L2, or over one that tells of them, it answers for its whole life.
 #[tokio::test(start_paused = true)]
 async fn l1s_life_caps_an_entrys() {
     let shop = Shop::new(1);
-    for (films, seconds) in [(shop.films(), 5), (films_living(&shop, Duration::from_secs(2)), 2)] {
+    let mute = LateInvalidations(MemoryTier::clone(&shop.tier), Semaphore::new(0));
+    let unheard = Namespace::builder("mute").l2(mute).clock(shop.manual.clock()).build().unwrap();
+    for (films, seconds) in [(shop.films_of(&unheard), 5), (films_living(&shop, Duration::from_secs(2)), 2)] {
         films.get(1).await.unwrap();
         shop.pass_s(seconds - 1);
         assert_eq!(source(&films, Lookup::one(1)).await, Some(Level::L1));
         shop.pass_s(1);
         assert_eq!(source(&films, Lookup::one(1)).await, Some(Level::L2), "after {seconds} s");
     }
-    assert_eq!(shop.repository.loads(), 1);
-    let alone = tierstack_core::Namespace::builder("alone").clock(shop.manual.clock()).build().unwrap();
-    let films = shop.films_of(&alone);
-    films.get(1).await.unwrap();
-    shop.pass_s(299);
-    assert_eq!(source(&films, Lookup::one(1)).await, Some(Level::L1));
+    assert_eq!(shop.repository.loads(), 2, "one in each namespace");
+    let alone = Namespace::builder("alone").clock(shop.manual.clock()).build().unwrap();
+    shop.tier.clear();
+    for films in [shop.films(), shop.films_of(&alone)] {
+        films.get(1).await.unwrap();
+        shop.pass_s(299);
+        assert_eq!(source(&films, Lookup::one(1)).await, Some(Level::L1));
+    }
 }
 
 /// L1 ends with the entry, if that is earlier than its own life.

@@ -177,8 +177,10 @@ pub(crate) fn alone(shop: &Shop) -> Namespace {
     Namespace::builder("alone").clock(shop.manual.clock()).random(shop.random.clone()).build().unwrap()
 }
 
-/// A layer that a test goes on to build.
+/// A layer that a test goes on to build, with an L1 whose own life is 5 s over an L2.
 pub(crate) fn begun(shop: &Shop, node: &Namespace) -> CacheLayerBuilder<FindFilms, Films> {
-    let layer = node.cache_layer("find_films").l1(L1::capacity(1_000));
+    let l1 = L1::capacity(1_000);
+    let l1 = if node.bus_stats().is_some() { l1.life(Duration::from_secs(5)) } else { l1 };
+    let layer = node.cache_layer("find_films").l1(l1);
     layer.settings(shop.settings.clone()).freshness(shop.freshness.clone())
 }

@@ -107,7 +107,7 @@ async fn without_l2_requests_are_answered() {
     assert_eq!(from(&nodes[0], &script, "PG").await, (Level::Origin, 3), "L1 has forgotten it all the same");
     shop.tier.set_outage(false);
     // Brief entries end, and what was not delivered is.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
     nodes[0].invalidate([find("PG")]).await.unwrap();
     assert_eq!(from(&nodes[1], &script, "PG").await, (Level::Origin, 4));
     assert_eq!(from(&nodes[0], &script, "PG").await, (Level::L2, 4));

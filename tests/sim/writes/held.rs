@@ -261,6 +261,7 @@ async fn nothing_is_stored_that_rests_on_a_held_record() {
     let titles = |films: Vec<Arc<Film>>| films.iter().map(|film| film.film_id).collect::<Vec<_>>();
     other.list(&rated_pg()).await.unwrap();
     drop(films.begin_write([1], WITHIN).await.unwrap());
+    settle().await;
     shop.pass_s(6);
     assert_eq!(titles(other.list(&rated_pg()).await.unwrap()), [1, 2], "loaded under the hold");
     shop.repository.put(Film { rating: "R".into(), ..film(1) });

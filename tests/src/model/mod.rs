@@ -5,10 +5,11 @@
 //!
 //! * A write counts as *delivered* when an invalidation of its key, sent at or after it, was acknowledged; until then any
 //!   value since the last delivered one may be answered.
-//! * On the node that delivered it, no older value may be answered from then on. On the other node, an older one may
-//!   come from L1 until L1's life has passed.
+//! * On the node that delivered it, no older value may be answered from then on; nor on another that heard at that moment,
+//!   once the message has come through. On one that was deaf, an older one may be answered for the time that a deaf node's
+//!   L1 may be behind.
 //!
-//! These two allowances go when invalidations are queued and heard by every node.
+//! The first of these allowances goes when invalidations are queued.
 
 mod events;
 mod tally;
@@ -22,7 +23,7 @@ pub use events::{ClockStep, Event, KEYS, Manner, NODES, events};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 pub use tally::Tally;
-use tierstack_core::{Answer, Cache, Error, ErrorKind, Level, Lookup, Moment, Outcome, Query};
+use tierstack_core::{Answer, BusStats, Cache, Error, ErrorKind, Level, Lookup, Moment, Outcome, Query};
 
 use crate::{Film, film};
 
@@ -42,8 +43,10 @@ pub trait World {
     fn advance(&self, by: Duration) -> impl Future<Output = ()>;
     /// The time that lives are measured by.
     fn now(&self) -> Moment;
-    /// How long L1 may answer what L2 no longer would.
-    fn l1_life(&self) -> Duration;
+    /// How long a node that was deaf may be behind.
+    fn behind(&self) -> Duration;
+    /// Lets tasks run, and messages come through.
+    fn settle(&self) -> impl Future<Output = ()>;
 }
 
 /// The rows there first.
@@ -76,8 +79,8 @@ pub fn hold(cases: u32, longest: usize, case: impl Fn(&[Event]) -> Result<Tally,
 /// A write of one key.
 struct Write {
     row: Option<Film>,
-    /// When, and on which node, an invalidation at or after it was acknowledged.
-    delivered: Option<(Moment, usize)>,
+    /// When an invalidation at or after it was acknowledged, and which nodes had heard of it then.
+    delivered: Option<(Moment, [bool; NODES])>,
 }
 
 /// What must hold, and what happened.
@@ -196,11 +199,18 @@ impl<W: World> Model<'_, W> {
     }
 
     async fn invalidate(&mut self, node: usize, key: i32) -> Result<(), TestCaseError> {
+        let told: [u64; NODES] = std::array::from_fn(|at| self.bus(at).keys);
         match self.nodes[node].invalidate([key]).await {
             Ok(()) => {
                 let now = self.world.now();
+                let mut heard: [bool; NODES] = std::array::from_fn(|at| self.bus(at).deaf_for.is_none());
+                self.tally.unheard += heard.iter().filter(|heard| !**heard).count() as u64;
+                for (at, told) in told.into_iter().enumerate() {
+                    heard[at] = heard[at] && self.hears_more(at, told).await?;
+                }
+                heard[node] = true;
                 for write in self.history.get_mut(&key).expect("every key has a history") {
-                    write.delivered.get_or_insert((now, node));
+                    write.delivered.get_or_insert((now, heard));
                 }
                 Ok(())
             }
@@ -210,6 +220,22 @@ impl<W: World> Model<'_, W> {
             }
             Err(error) => Err(TestCaseError::fail(format!("invalidate failed with L2 up: {error:?}"))),
         }
+    }
+
+    fn bus(&self, node: usize) -> BusStats {
+        self.nodes[node].namespace().bus_stats().expect("the worlds' tiers tell of invalidations")
+    }
+
+    /// Waits until a node that hears has heard of more keys than `told`; false if it is deaf.
+    async fn hears_more(&self, node: usize, told: u64) -> Result<bool, TestCaseError> {
+        for _ in 0..1_000 {
+            let bus = self.bus(node);
+            if bus.deaf_for.is_some() || bus.keys > told {
+                return Ok(bus.deaf_for.is_none());
+            }
+            self.world.settle().await;
+        }
+        Err(TestCaseError::fail(format!("node {node} hears, and has not heard of an invalidation")))
     }
 
     async fn put(&mut self, key: i32, pg: Option<bool>) {
@@ -258,8 +284,8 @@ impl<W: World> Model<'_, W> {
     fn allowed(&self, node: usize, key: i32, now: Moment) -> Vec<&Option<Film>> {
         let may_be_missed = |write: &Write| match write.delivered {
             None => true,
-            Some((_, by)) if by == node => false,
-            Some((at, _)) => now.since(at) <= self.world.l1_life(),
+            Some((_, heard)) if heard[node] => false,
+            Some((at, _)) => now.since(at) <= self.world.behind(),
         };
         let mut allowed = Vec::new();
         for write in self.history[&key].iter().rev() {

@@ -25,6 +25,8 @@ pub struct Tally {
     pub races: u64,
     /// Invalidations that did not reach L2.
     pub undelivered: u64,
+    /// Invalidations that did, and a node that was deaf did not hear.
+    pub unheard: u64,
 }
 
 impl Tally {
@@ -41,6 +43,7 @@ impl Tally {
             steps,
             races,
             undelivered,
+            unheard,
         } = other;
         self.lookups += lookups;
         (0..3).for_each(|at| self.sources[at] += sources[at]);
@@ -52,9 +55,10 @@ impl Tally {
         self.steps += steps;
         self.races += races;
         self.undelivered += undelivered;
+        self.unheard += unheard;
     }
 
-    fn shares(&self) -> [(&'static str, u64); 11] {
+    fn shares(&self) -> [(&'static str, u64); 12] {
         [
             ("from L1", self.sources[0]),
             ("from L2", self.sources[1]),
@@ -67,6 +71,7 @@ impl Tally {
             ("clock steps", self.steps),
             ("races", self.races),
             ("undelivered", self.undelivered),
+            ("unheard", self.unheard),
         ]
     }
 

@@ -166,6 +166,7 @@ impl<E: Entity> Cache<E> {
         half: &Half<K, V>,
         lookup: Lookup<K>,
     ) -> Result<Answers<K, V>, Error> {
+        self.0.namespace.listen();
         let count = lookup.keys().len();
         let answers = self.ask_in_parts(half, lookup).await;
         match &answers {

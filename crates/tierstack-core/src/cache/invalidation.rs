@@ -12,7 +12,8 @@ impl<E: Entity> Cache<E> {
     /// projections). Called after the write was acknowledged by the origin.
     ///
     /// When it returns, no lookup that begins on this node, and no answer from L2 on any node, gives an older row; other
-    /// nodes' L1 follow within their own life.
+    /// nodes' L1 follow when they have heard of it, and within their own life if the tier tells nobody: see
+    /// [`Bus`](crate::Bus).
     ///
     /// # Errors
     /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: this node answers no older row, and

@@ -59,8 +59,14 @@ impl<'a> Make<'a> {
         let (clock, random) = (shared.clock.clone(), shared.random.clone());
         let (settings, freshness, counters) =
             (self.settings.clone(), self.freshness.clone(), Arc::clone(self.counters));
+        let hearing = self.namespace.hearing();
+        let is_unheard = shared.tier.is_some() && self.namespace.deaf_after().is_none();
+        let life = is_unheard.then_some(Store::<K, V>::DEFAULT_LIFE_OVER_L2);
         let store = l1
-            .map(|l1| l1.store::<K>(shared.tier.is_some(), &settings, clock.clone(), Arc::clone(&counters)))
+            .map(|l1| {
+                let (clock, counters) = (clock.clone(), Arc::clone(&counters));
+                l1.store_that_hears::<K>(life, &settings, clock, counters, Arc::clone(&hearing))
+            })
             .transpose()?
             .map(Arc::new);
         let refreshes = Arc::new(Refreshes::new(&settings, clock.clone(), Arc::clone(&counters)));
@@ -71,7 +77,11 @@ impl<'a> Make<'a> {
             over_l2: shared.tier.is_some(),
             one_by_one: of.one_by_one,
         };
-        let flights = Arc::new(Flights::new(flight_options, store.clone())?);
+        let flights = match self.namespace.deaf_after() {
+            Some(join_for) => Flights::that_hear(flight_options, store.clone(), join_for, hearing),
+            None => Flights::new(flight_options, store.clone()),
+        };
+        let flights = Arc::new(flights?);
         // A refresh is led by a flight: refreshes are drained first.
         for drain in [Arc::clone(&refreshes) as Arc<dyn Drain>, Arc::clone(&flights) as Arc<dyn Drain>] {
             self.namespace.enter_drain(Arc::downgrade(&drain));

@@ -25,6 +25,11 @@ impl<Req: CacheKey> RequestKey<Req> {
         Ok(RequestKey { text: request.key_text().into(), request: None })
     }
 
+    /// The key with that text.
+    pub(super) fn read(text: &str) -> Self {
+        RequestKey { text: text.into(), request: None }
+    }
+
     /// The same key, for a lookup that may load.
     pub(super) fn bearing(self, request: Req) -> Self {
         RequestKey { request: Some(Arc::new(request)), ..self }

@@ -56,7 +56,8 @@ where
     /// Makes every tier forget the responses to those requests. Called after the write that changes them was acknowledged.
     ///
     /// When it returns, no call that begins on this node, and no answer from L2 on any node, gives an older response; other
-    /// nodes' L1 follow within their own life.
+    /// nodes' L1 follow when they have heard of it, and within their own life if the tier tells nobody: see
+    /// [`Bus`](crate::Bus).
     ///
     /// # Errors
     /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: this node answers no older
@@ -155,10 +156,13 @@ where
         None
     }
 
-    /// A request can't be had from its key's text: another node's invalidation of one forgets them all.
-    fn forget(&self, key: &str, _: Option<Token>) {
-        if self.format.is_of(key) {
+    fn forget(&self, key: &str, token: Option<Token>) {
+        let Some(text) = self.format.text_of(key) else { return };
+        // Of a shortened text, the hash doesn't say which request's it is.
+        if key == self.depends_on.as_str() || KeyFormat::is_shortened(text) {
             self.stack.flights.forget_all();
+        } else {
+            self.stack.flights.forget(&RequestKey::read(text), token);
         }
     }
 

@@ -63,15 +63,16 @@ where
         key: RequestKey<Req>,
         mut terms: Terms,
     ) -> impl Future<Output = Outcome<Res>> + Send + 'static + use<Req, Res> {
-        let (stack, counters) = (self.stack.clone(), Arc::clone(&self.parts.counters));
+        let (stack, parts) = (self.stack.clone(), Arc::clone(&self.parts));
         async move {
+            parts.namespace.listen();
             let mut outcome = ask(&stack, key.clone(), terms).await;
             // No load of ours says that there is no response: a record that does is replaced like any that is of no use.
             if matches!(&outcome, Ok(Some(answer)) if answer.entry.is_absent()) {
                 (terms.read_l1, terms.read_l2) = (false, false);
                 outcome = ask(&stack, key, terms).await;
             }
-            counters.told(&outcome);
+            parts.counters.told(&outcome);
             outcome
         }
     }

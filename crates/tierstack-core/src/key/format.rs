@@ -166,6 +166,16 @@ impl KeyFormat {
         text.starts_with(&*self.prefix)
     }
 
+    /// What a key of this entity, or of this projection of it, goes on with; `None` for any other.
+    pub(crate) fn text_of<'t>(&self, key: &'t str) -> Option<&'t str> {
+        key.strip_prefix(&*self.prefix)
+    }
+
+    /// Whether that text was shortened.
+    pub(crate) fn is_shortened(text: &str) -> bool {
+        text.contains('#')
+    }
+
     /// The row key with that text; `None` if it is of another entity, or no row's.
     #[must_use]
     pub fn read<K: RowKey>(&self, text: &str) -> Option<K> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use super::service::L1Service;
+use crate::bus::Hearing;
 use crate::counters::Counters;
 use crate::store::{Eviction, Size, Store, Weigh};
 use crate::{Clock, Error, Key, Settings};
@@ -39,7 +40,8 @@ impl<V> L1<V> {
         L1 { weigh: Some(Arc::new(weigh)), ..L1::capacity(weight) }
     }
 
-    /// Sets how long an entry may answer from L1. Default: 5 s over an L2, else the entry's own life.
+    /// Sets how long an entry may answer from L1. Default: its own life, where invalidations are heard, or there is no L2;
+    /// 5 s over an L2 that tells nobody of them.
     pub fn life(mut self, life: Duration) -> Self {
         self.life = Some(life);
         self
@@ -57,7 +59,7 @@ impl<V> L1<V> {
         L1 { eviction: self.eviction, life: self.life, ..L1::weighed(pks, weigh) }
     }
 
-    /// The store, over an L2 or not.
+    /// The store, over an L2 or not. It hears of no other node's invalidations.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a capacity of zero or beyond any memory, or a life of zero.
@@ -67,6 +69,22 @@ impl<V> L1<V> {
         settings: &Settings,
         clock: Clock,
         counters: Arc<Counters>,
+    ) -> Result<Store<K, V>, Error>
+    where
+        V: Send + Sync + 'static,
+    {
+        let life = over_l2.then_some(Store::<K, V>::DEFAULT_LIFE_OVER_L2);
+        self.store_that_hears(life, settings, clock, counters, Hearing::without_bus())
+    }
+
+    /// The store, whose entries answer for `life` if nothing else was said.
+    pub(crate) fn store_that_hears<K: Key>(
+        &self,
+        life: Option<Duration>,
+        settings: &Settings,
+        clock: Clock,
+        counters: Arc<Counters>,
+        hearing: Arc<Hearing>,
     ) -> Result<Store<K, V>, Error>
     where
         V: Send + Sync + 'static,
@@ -93,9 +111,9 @@ impl<V> L1<V> {
             capacity: self.capacity,
             weigh: self.weigh.clone(),
             eviction: self.eviction,
-            life: self.life.or(over_l2.then_some(Store::<K, V>::DEFAULT_LIFE_OVER_L2)),
+            life: self.life.or(life),
         };
-        Ok(Store::new(size, settings.brief_for, clock, counters))
+        Ok(Store::new(size, settings.brief_for, clock, counters, hearing))
     }
 }
 

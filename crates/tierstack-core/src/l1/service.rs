@@ -109,8 +109,7 @@ impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> L1Service<K, V, S> {
     fn below(&self, found: Found<K, V>, lookup: Lookup<K>) -> ResponseFuture<K, V> {
         let (store, inner) = (Arc::clone(&self.store), self.inner.clone());
         ResponseFuture(State::Below(Box::pin(async move {
-            let reserved: SmallVec<[Reservation; 1]> =
-                lookup.keys().iter().map(|key| store.reserve(key)).collect();
+            let reserved: SmallVec<[Reservation; 1]> = store.reserve_all(lookup.keys());
             let answers = ask(inner, lookup).await?;
             for ((key, outcome), reservation) in answers.iter().zip(reserved) {
                 if let Ok(Some(answer)) = outcome

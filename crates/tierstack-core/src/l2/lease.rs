@@ -195,7 +195,7 @@ where
             let found = self.read(&mut wires).await;
             let (mut known, mut free, mut barred) = (Known::new(), Vec::new(), Vec::new());
             let mut still = Vec::new();
-            for (mut open, found) in waiting.into_iter().zip(found) {
+            for (mut open, (_, found)) in waiting.into_iter().zip(found) {
                 match found {
                     Found::Answer(answer) => known.push((open.place, Ok(Some(answer)))),
                     Found::Miss(miss) => {

@@ -86,15 +86,15 @@ where
     let (mut rest, mut barred) = (Vec::new(), Vec::new());
     if terms.use_l2 && terms.read_l2 {
         let found = look.read(&mut asked).await;
-        for ((place, wire), found) in places.into_iter().zip(asked).zip(found) {
+        for (place, (wire, found)) in places.into_iter().zip(found) {
             match found {
                 Found::Answer(answer) => rows[place].1 = Ok(Some(answer)),
                 Found::Miss(miss) => {
                     let may_fill = terms.fill_l2 && !miss.outranked;
                     let keys = if may_fill { &mut rest } else { &mut barred };
-                    keys.push(open(&rows, place, wire, miss.observed));
+                    keys.push(open(&rows, place, wire.clone(), miss.observed));
                 }
-                Found::Unreached => barred.push(open(&rows, place, wire, None)),
+                Found::Unreached => barred.push(open(&rows, place, wire.clone(), None)),
             }
         }
     } else {
@@ -154,8 +154,11 @@ impl<S: Send + Sync + 'static> Look<S> {
         })
     }
 
-    /// Step 1: one request for all of `wires`, which are left as they were.
-    pub(super) async fn read<V: DeserializeOwned>(&self, wires: &mut Vec<WireKey>) -> Vec<Found<V>> {
+    /// Step 1: one request for all of `wires`, which are left as they were; each is judged as it is taken.
+    pub(super) async fn read<'a, V: DeserializeOwned>(
+        &'a self,
+        wires: &'a mut Vec<WireKey>,
+    ) -> impl Iterator<Item = (&'a WireKey, Found<V>)> + use<'a, V, S> {
         wires.extend(self.options.depends_on.clone());
         let reading = self.options.tier.read(wires);
         let (sync, mut each) = send(&self.options, self.share(), wires.len(), reading).await;
@@ -167,11 +170,13 @@ impl<S: Send + Sync + 'static> Look<S> {
             None => None,
         };
         let judge = self.judge(sync, ground);
-        let found = wires.iter().zip(each).map(|(wire, found)| match found {
-            Ok(bytes) => judge.answer(wire, bytes.as_ref()).map_or_else(Found::Miss, Found::Answer),
-            Err(_) => Found::Unreached,
-        });
-        found.collect()
+        wires.iter().zip(each).map(move |(wire, found)| {
+            let found = match found {
+                Ok(bytes) => judge.answer(wire, bytes.as_ref()).map_or_else(Found::Miss, Found::Answer),
+                Err(_) => Found::Unreached,
+            };
+            (wire, found)
+        })
     }
 
     /// Judges what a request found.

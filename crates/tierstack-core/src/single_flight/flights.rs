@@ -3,12 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::options::FlightOptions;
 use super::round::Round;
 use super::table::Table;
+use crate::bus::Hearing;
 use crate::causes::Causes;
 use crate::namespace::Drain;
 use crate::rounds::{Begin, Limits};
@@ -41,6 +43,19 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if limits or times can't be, with what to change.
     pub fn new(options: FlightOptions, store: Option<Arc<Store<K, V>>>) -> Result<Self, Error> {
+        // A write of another node is not heard of here: what is joined is as old as what L1 may hold.
+        let life = store.as_ref().and_then(|store| store.life());
+        let join_for = life.unwrap_or(Store::<K, V>::DEFAULT_LIFE_OVER_L2);
+        Flights::that_hear(options, store, join_for, Hearing::without_bus())
+    }
+
+    /// The same; over an L2, a flight is joined for `join_for`, and for as long as an invalidation of its key is heard.
+    pub(crate) fn that_hear(
+        options: FlightOptions,
+        store: Option<Arc<Store<K, V>>>,
+        join_for: Duration,
+        hearing: Arc<Hearing>,
+    ) -> Result<Self, Error> {
         options.settings.check()?;
         let settings = &options.settings;
         let limits = Limits {
@@ -54,10 +69,8 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
             at_once: if options.over_l2 { settings.reads_in_flight } else { 1 },
             gather_for: settings.gather_for,
         };
-        // A write of another node may not be heard of here: what is joined is as old as what L1 may hold.
-        let life = store.as_ref().and_then(|store| store.life());
-        let join_for = options.over_l2.then(|| life.unwrap_or(Store::<K, V>::DEFAULT_LIFE_OVER_L2));
-        let table = Table::new(settings.max_flights, join_for, limits);
+        let join_for = options.over_l2.then_some(join_for);
+        let table = Table::new(settings.max_flights, join_for, hearing, limits);
         Ok(Flights { table, store, options, state: watch::Sender::default() })
     }
 

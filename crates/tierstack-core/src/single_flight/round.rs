@@ -29,10 +29,14 @@ pub(super) struct Round<K: Key, V: Send + Sync + 'static> {
 
 impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
     pub(super) fn new(flights: Arc<Flights<K, V>>, batches: Vec<Batch<K, V>>) -> Self {
-        let mut keys: SmallVec<[K; 1]> = SmallVec::new();
-        let mut open: Vec<SmallVec<[FlightId; 1]>> = Vec::new();
+        let count = batches.iter().map(|led| led.keys.len()).sum();
+        let mut keys: SmallVec<[K; 1]> = SmallVec::with_capacity(count);
+        let mut open: Vec<SmallVec<[FlightId; 1]>> = Vec::with_capacity(count);
         // The keys of one batch are distinct.
         let mut places: HashMap<K, usize, foldhash::quality::RandomState> = HashMap::default();
+        if batches.len() > 1 {
+            places.reserve(count);
+        }
         for (batch, led) in batches.iter().enumerate() {
             for (place, key) in led.keys.iter().enumerate() {
                 let flight = FlightId { batch: batch as u32, place: place as u32 };
@@ -52,7 +56,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
     /// Asks, and tells each key's waiters as soon as it is known.
     pub(super) async fn run(mut self) {
         let Some(first) = self.batches.first() else { return };
-        let below = first.below.clone();
+        let below = first.below.below.clone();
         // An impatient caller doesn't cut the others' time short; its own it watches itself. A load has a time of its own.
         let deadline = self.batches.iter().filter_map(|batch| batch.terms.deadline).max();
         let deadline = deadline.filter(|_| self.flights.options.over_l2);
@@ -64,7 +68,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
                 // What was begun before a lookup that must load is not to replace what it finds.
                 self.keys.iter().for_each(|key| store.supersede(key));
             }
-            self.reserved = self.keys.iter().map(|key| store.reserve(key)).collect();
+            self.reserved = store.reserve_all(&self.keys);
         }
         let lookup = Lookup::distinct(self.keys.clone(), terms).with(first.extras.clone());
         let asked = below.ask(lookup).await;
@@ -89,9 +93,9 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
             while let Some(part) = rest.next().await {
                 self.end(part.into_iter());
             }
+            // Whatever a service left out, nothing is known about.
+            self.end((0..self.keys.len()).map(|at| (at, Ok(None))));
         }
-        // Whatever a service left out, nothing is known about.
-        self.end((0..self.keys.len()).map(|at| (at, Ok(None))));
     }
 
     fn are_asked(&self, answers: &Answers<K, V>) -> bool {
@@ -105,7 +109,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
 
     /// Ends keys, by their place in the round: publishes, then tells.
     fn end(&mut self, outcomes: impl Iterator<Item = (usize, Outcome<V>)>) {
-        let mut told = Vec::with_capacity(outcomes.size_hint().0);
+        let mut told = Vec::with_capacity(outcomes.size_hint().1.unwrap_or_default());
         for (at, mut outcome) in outcomes {
             let Some(flights) = self.open.get_mut(at).map(std::mem::take) else { continue };
             let Some((last, others)) = flights.split_last() else { continue };

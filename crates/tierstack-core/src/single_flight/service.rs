@@ -25,9 +25,9 @@ use crate::{Answers, Error, ErrorKind, Key, Level, Lookup, Moment, Outcome, Stac
 pub struct SingleFlightService<K, V>(Arc<Shared<K, V>>);
 
 /// What the clones of a service share: cloning one per lookup counts one reference up.
-struct Shared<K, V> {
+pub(super) struct Shared<K, V> {
     flights: Arc<Flights<K, V>>,
-    below: Stack<K, V>,
+    pub(super) below: Stack<K, V>,
 }
 
 impl<K, V> SingleFlightService<K, V> {
@@ -47,15 +47,15 @@ impl<K: Key, V: Send + Sync + 'static> Service<Lookup<K>> for SingleFlightServic
 
     fn call(&mut self, lookup: Lookup<K>) -> Self::Future {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { look(&shared.flights, &shared.below, lookup).await })
+        Box::pin(async move { look(&shared, lookup).await })
     }
 }
 
 async fn look<K: Key, V: Send + Sync + 'static>(
-    flights: &Arc<Flights<K, V>>,
-    below: &Stack<K, V>,
+    shared: &Arc<Shared<K, V>>,
     lookup: Lookup<K>,
 ) -> Result<Answers<K, V>, Error> {
+    let Shared { flights, below } = &**shared;
     let mut terms = lookup.terms;
     let clock = &flights.options.clock;
     let deadline =
@@ -80,8 +80,7 @@ async fn look<K: Key, V: Send + Sync + 'static>(
         _ if extras.is_some() => Join::NotBegun,
         _ => Join::Any,
     };
-    let mut asking =
-        Asking { flights, below, terms, extras, deadline, keys: &keys, outcomes: SmallVec::new() };
+    let mut asking = Asking { shared, terms, extras, deadline, keys: &keys, outcomes: SmallVec::new() };
     asking.outcomes = asking.enter(&keys, join).await;
     let lost = asking.which(|told| matches!(told, Told::Again));
     let unfit = asking.which(|told| matches!(told, Told::Outcome(outcome) if !is_fit(outcome, &terms)));
@@ -97,8 +96,7 @@ async fn look<K: Key, V: Send + Sync + 'static>(
 
 /// A lookup's way through the table: once, and again for what was not for it.
 struct Asking<'a, K, V> {
-    flights: &'a Arc<Flights<K, V>>,
-    below: &'a Stack<K, V>,
+    shared: &'a Arc<Shared<K, V>>,
     terms: Terms,
     extras: Option<Arc<Extras>>,
     deadline: Moment,
@@ -126,13 +124,14 @@ impl<K: Key, V: Send + Sync + 'static> Asking<'_, K, V> {
 
     /// Asks for keys once, until all are known or the deadline passes.
     async fn enter(&self, keys: &[K], join: Join) -> SmallVec<[Option<Told<V>>; 1]> {
-        let Asking { flights, below, terms, deadline, .. } = *self;
+        let Asking { shared, terms, deadline, .. } = *self;
+        let flights = &shared.flights;
         let now = flights.options.clock.coarse();
         let store = flights.store.as_ref().filter(|_| terms.read_l1 && join == Join::Any);
         let known = |key: &K| store?.answer(key, now, terms.accept);
         let with = (terms, self.extras.as_ref());
         let Entered { waiting, begin, followed, refused } =
-            flights.table.enter(keys, with, join, below, now, known);
+            flights.table.enter(keys, with, join, shared, now, known);
         flights.begin(begin);
         let counters = &flights.options.counters;
         counters.add(Event::Follow, followed);

@@ -5,16 +5,19 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
+use std::ops::Range;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::service::Shared;
 use super::waiter::{Told, Waiter, Waiting};
-use crate::causes::{Causes, next_batch};
+use crate::bus::Hearing;
+use crate::causes::{Causes, batch_ids};
 use crate::lookup::Extras;
 use crate::rounds::{Begin, Limits, Rounds};
 use crate::sync::{Arc, Mutex, lock};
-use crate::{Accept, Answer, Error, ErrorKind, Keep, Key, Moment, Outcome, Stack, Terms};
+use crate::{Accept, Answer, Error, ErrorKind, Keep, Key, Moment, Outcome, Terms};
 
 type Hasher = foldhash::quality::RandomState;
 
@@ -46,7 +49,7 @@ pub(super) struct Batch<K, V> {
     /// Its round is its load, and that is not merged with others.
     alone: bool,
     /// What it is asked of.
-    pub(super) below: Stack<K, V>,
+    pub(super) below: Arc<Shared<K, V>>,
 }
 
 /// One key of one of a round's batches, by its place there.
@@ -61,11 +64,24 @@ struct Flight<V> {
     batch: u64,
     place: u32,
     began: Moment,
+    /// The subscription under which an invalidation would detach it.
+    heard: u32,
     /// Its load has not begun, and whatever L2 holds will not answer it.
     will_load: bool,
     /// A stale entry below will not answer it.
     accept: Accept,
     followers: Vec<Follower<V>>,
+}
+
+impl<K, V> State<K, V> {
+    fn next_id(&mut self) -> u64 {
+        loop {
+            if let Some(id) = self.ids.next() {
+                return id;
+            }
+            self.ids = batch_ids();
+        }
+    }
 }
 
 struct Follower<V> {
@@ -77,13 +93,23 @@ struct Follower<V> {
 const SWEPT_FROM: usize = 16;
 
 impl<V> Flight<V> {
-    fn takes(&self, join: Join, accept: Accept, now: Moment, join_for: Option<Duration>) -> bool {
+    /// Whether a lookup at `now` may join it; `heard` is the subscription under which it hears, if it does.
+    fn takes(
+        &self,
+        join: Join,
+        accept: Accept,
+        now: Moment,
+        join_for: Option<Duration>,
+        heard: Option<u32>,
+    ) -> bool {
         match join {
             // Who takes a stale entry would wait, and fail, with one that does not.
             Join::Any if self.accept == Accept::Fresh && accept == Accept::Stale && join_for.is_some() => {
                 false
             }
-            Join::Any => join_for.is_none_or(|join_for| now.since(self.began) <= join_for),
+            Join::Any => {
+                heard == Some(self.heard) || join_for.is_none_or(|join_for| now.since(self.began) <= join_for)
+            }
             Join::NotBegun => self.will_load,
             Join::None | Join::Private | Join::Alone => false,
         }
@@ -110,7 +136,11 @@ struct State<K, V> {
     most: usize,
     /// How long a flight may be joined; `None` if there is no L2, which may hold stale entries and be written by others.
     join_for: Option<Duration>,
+    /// Whether an invalidation of a key would have detached its flight: then it may be joined for as long as it takes.
+    hearing: std::sync::Arc<Hearing>,
     rounds: Rounds<Batch<K, V>>,
+    /// For the batches to come.
+    ids: Range<u64>,
 }
 
 /// What became of a lookup that entered.
@@ -122,15 +152,23 @@ pub(super) struct Entered<V> {
 }
 
 impl<K: Key, V> Table<K, V> {
-    /// Empty; leads at most so many keys at once, and lets nobody join a flight that is older than `join_for`.
-    pub(super) fn new(most: usize, join_for: Option<Duration>, limits: Limits) -> Self {
+    /// Empty; leads at most so many keys at once, and lets nobody join a flight that is older than `join_for`, unless what
+    /// would have detached it is heard.
+    pub(super) fn new(
+        most: usize,
+        join_for: Option<Duration>,
+        hearing: std::sync::Arc<Hearing>,
+        limits: Limits,
+    ) -> Self {
         Table(Mutex::new(State {
             joinable: HashMap::default(),
             detached: HashMap::new(),
             keys: 0,
             most,
             join_for,
+            hearing,
             rounds: Rounds::new(limits),
+            ids: batch_ids(),
         }))
     }
 
@@ -144,27 +182,28 @@ impl<K: Key, V> Table<K, V> {
         keys: &[K],
         (terms, extras): (Terms, Option<&std::sync::Arc<Extras>>),
         join: Join,
-        below: &Stack<K, V>,
+        below: &Arc<Shared<K, V>>,
         now: Moment,
         known: impl Fn(&K) -> Option<Answer<V>>,
     ) -> Entered<V> {
         let waiter = Arc::new(Waiter::new(keys.len()));
         let causes = Causes::current();
+        let mut told: Vec<(u32, Told<V>)> = Vec::new();
+        let (mut followed, mut refused) = (0, 0);
+        let mut state = lock(&self.0);
+        let state = &mut *state;
+        let (heard, generation) = (state.hearing.heard(now), state.hearing.generation());
         let mut led = Batch {
-            id: next_batch(),
-            keys: SmallVec::new(),
-            slots: SmallVec::new(),
+            id: state.next_id(),
+            keys: SmallVec::with_capacity(keys.len()),
+            slots: SmallVec::with_capacity(keys.len()),
             leader: Arc::clone(&waiter),
             terms,
             extras: extras.cloned(),
             causes,
             alone: join == Join::Alone,
-            below: below.clone(),
+            below: Arc::clone(below),
         };
-        let mut told: Vec<(u32, Told<V>)> = Vec::new();
-        let (mut followed, mut refused) = (0, 0);
-        let mut state = lock(&self.0);
-        let state = &mut *state;
         for (slot, key) in keys.iter().enumerate() {
             let slot = slot as u32;
             let place = led.keys.len() as u32;
@@ -179,6 +218,7 @@ impl<K: Key, V> Table<K, V> {
                     batch: led.id,
                     place,
                     began: now,
+                    heard: generation,
                     will_load: !terms.read_l2,
                     accept: terms.accept,
                     followers: Vec::new(),
@@ -196,7 +236,7 @@ impl<K: Key, V> Table<K, V> {
                         continue;
                     }
                     Place::Occupied(mut there)
-                        if there.get().takes(join, terms.accept, now, state.join_for) =>
+                        if there.get().takes(join, terms.accept, now, state.join_for, heard) =>
                     {
                         there.get_mut().follow(&waiter, slot);
                         followed += 1;

@@ -1,12 +1,14 @@
 //! One server for a test binary, and a database for each test.
 #![allow(dead_code, reason = "each test binary takes what it needs")]
 
+pub(crate) mod watched;
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tierstack_core::Cache;
+use tierstack_core::{Cache, Xid};
 use tierstack_postgres::deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tierstack_postgres::tokio_postgres::{Client, NoTls};
 use tierstack_postgres::{PgEntity, PgOrigin};
@@ -142,4 +144,16 @@ pub(crate) fn pool_of(url: &str, size: usize) -> Pool {
 /// A cache without tiers: every lookup loads.
 pub(crate) fn uncached<E: PgEntity>(pool: &Pool) -> Cache<E> {
     Cache::<E>::builder("test").unwrap().origin(PgOrigin::new(pool.clone())).build().unwrap()
+}
+
+/// The transaction that a connection is in, which gets an id by this.
+pub(crate) async fn xid_of(client: &Client) -> Xid {
+    let sql = "select pg_current_xact_id()::text, system_identifier,
+               ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int from pg_control_system()";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    Xid {
+        id: row.get::<_, String>(0).parse().unwrap(),
+        system: row.get::<_, i64>(1).cast_unsigned(),
+        timeline: row.get::<_, i32>(2).cast_unsigned(),
+    }
 }

@@ -22,7 +22,7 @@ impl Ask for Fill {
         call.arg(u8::from(self.record.is_some())).arg(self.record.as_deref().unwrap_or_default());
     }
 
-    fn answer(code: i64, _: &mut dyn Iterator<Item = Value>) -> Option<Filled> {
+    fn answer(&self, code: i64, _: &mut dyn Iterator<Item = Value>) -> Option<Filled> {
         Some(match code {
             0 => Filled::Ok,
             1 => Filled::Lost,

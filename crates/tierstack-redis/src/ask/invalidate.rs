@@ -33,7 +33,7 @@ impl Ask for Invalidate {
         call.arg(&claim.as_bytes()[..]).arg(script::hold_ms(claim_life));
     }
 
-    fn answer(code: i64, _: &mut dyn Iterator<Item = Value>) -> Option<Invalidated> {
+    fn answer(&self, code: i64, _: &mut dyn Iterator<Item = Value>) -> Option<Invalidated> {
         Some(match code {
             0 => Invalidated::Floor,
             1 => Invalidated::Unchanged,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Cmd, Value};
 use tierstack_core::record::{self, Header, Read};
-use tierstack_core::{Ground, LeaseFor, Leased, WireKey};
+use tierstack_core::{Ground, LeaseFor, Leased, Marks, WireKey};
 
 use super::{Ask, bytes, number};
 use crate::script::{self, Script};
@@ -27,7 +27,10 @@ impl Ask for LeaseFor {
         call.arg(script::life_ms(self.life.max(self.keep)));
     }
 
-    fn answer(code: i64, rest: &mut dyn Iterator<Item = Value>) -> Option<Leased> {
+    fn answer(&self, code: i64, rest: &mut dyn Iterator<Item = Value>) -> Option<Leased> {
+        if code == 4 {
+            return Some(Leased::Right(Ground { token: Some(self.right), marks: Marks::default() }));
+        }
         let head = Bytes::from(bytes(rest.next()?)?);
         Some(match code {
             0 => Leased::Record(head),

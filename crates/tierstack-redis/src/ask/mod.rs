@@ -25,7 +25,7 @@ pub(crate) trait Ask: Sync {
     fn write(&self, call: &mut Cmd);
 
     /// Reads the script's reply: a code, and what follows it. `None` if it is none that the script gives.
-    fn answer(code: i64, rest: &mut dyn Iterator<Item = Value>) -> Option<Self::Answer>;
+    fn answer(&self, code: i64, rest: &mut dyn Iterator<Item = Value>) -> Option<Self::Answer>;
 }
 
 /// Appends keys and arguments of a call, and what comes after all keys'.
@@ -43,8 +43,8 @@ pub(crate) fn write<A: Ask>(asks: &[A], mut call: Cmd, tail: Option<&str>) -> Cm
     call
 }
 
-/// Reads the reply to a call about `count` keys.
-pub(crate) fn read<A: Ask>(count: usize, reply: Value) -> Result<Reply<A::Answer>, Error> {
+/// Reads the reply to a call about these.
+pub(crate) fn read<A: Ask>(asks: &[A], reply: Value) -> Result<Reply<A::Answer>, Error> {
     let reply = match reply {
         Value::ServerError(error) => return Err(fault::server(&error)),
         reply => reply,
@@ -52,9 +52,10 @@ pub(crate) fn read<A: Ask>(count: usize, reply: Value) -> Result<Reply<A::Answer
     let parts = array(reply).and_then(|parts| <[Value; 2]>::try_from(parts).ok());
     let (now_ms, each) = parts
         .and_then(|[now, each]| number(&now).zip(array(each)))
-        .filter(|(_, each)| each.len() == count)
+        .filter(|(_, each)| each.len() == asks.len())
         .ok_or_else(strange)?;
-    let each = each.into_iter().map(|one| read_one::<A>(one).unwrap_or_else(|| Err(strange()))).collect();
+    let each = asks.iter().zip(each);
+    let each = each.map(|(ask, one)| read_one(ask, one).unwrap_or_else(|| Err(strange()))).collect();
     Ok(Reply { now_ms, each })
 }
 
@@ -63,14 +64,17 @@ fn strange() -> Error {
 }
 
 /// `None` if it is no reply of a script.
-fn read_one<A: Ask>(reply: Value) -> Option<Result<A::Answer, Error>> {
+fn read_one<A: Ask>(ask: &A, reply: Value) -> Option<Result<A::Answer, Error>> {
+    if let Value::Int(code) = reply {
+        return ask.answer(code, &mut std::iter::empty()).map(Ok);
+    }
     let mut parts = array(reply)?.into_iter();
     let Value::Int(code) = parts.next()? else { return None };
     if code == -1 {
         let said = bytes(parts.next()?)?;
         return Some(Err(fault::refused(&String::from_utf8_lossy(&said))));
     }
-    A::answer(code, &mut parts).map(Ok)
+    ask.answer(code, &mut parts).map(Ok)
 }
 
 fn array(value: Value) -> Option<Vec<Value>> {

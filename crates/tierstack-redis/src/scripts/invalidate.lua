@@ -86,11 +86,15 @@ local function holds_from_now(hex)
   return holds
 end
 
+-- The token at each key, once it has been judged.
+local there_now = {}
+
 local function invalidate(key, token, life_text, finished, xid_text, hold_text, drop_text, claim, claim_life)
   local life = tonumber(life_text)
   local xids, holds, drops = list(xid_text, 40), holds_from_now(hold_text), list(drop_text, 32)
   local marks = no_marks()
   local state, there, kind, stood = find(key)
+  there_now[key] = state == 'record' and token_of(there) or NOBODY
   if state == 'nothing' and finished == '1' then return { 1 } end
   if state == 'record' and kind == 'V' then
     if #xids > 0 and #holds == 0 and has_seen_all(there, xids) then return { 1 } end
@@ -109,8 +113,10 @@ local function invalidate(key, token, life_text, finished, xid_text, hold_text, 
   for _, dropped in ipairs(drops) do drop_hold(marks, dropped) end
   -- DEL first: a full Redis refuses the first write of a script if it may grow, and takes what follows a write.
   call('DEL', key)
+  there_now[key] = NOBODY
   local claim_until = claim == NOBODY and 0 or now + tonumber(claim_life)
   call('SET', key, floor(token, claim, claim_until, marks), 'PX', text(life))
+  there_now[key] = token
   return { 0 }
 end
 
@@ -118,8 +124,7 @@ end
 local function tell()
   local told = { '\241TSB\1I' }
   for _, key in ipairs(KEYS) do
-    local state, there = find(key)
-    told[#told + 1] = struct.pack('>I4', #key) .. key .. (state == 'record' and token_of(there) or NOBODY)
+    told[#told + 1] = struct.pack('>I4', #key) .. key .. (there_now[key] or NOBODY)
   end
   call('PUBLISH', ARGV[#ARGV], table.concat(told))
 end

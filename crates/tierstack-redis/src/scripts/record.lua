@@ -174,14 +174,20 @@ local function token_of(bytes) return sub(bytes, 9, 24) end
 local function right_of(bytes) return sub(bytes, 25, 40) end
 local function right_until_of(bytes) return (struct.unpack('>I8', bytes, 41)) end
 
--- What is at a key: 'nothing', or what `parse` says. Another type of Redis is foreign.
-local function find(key)
+-- The bytes at a key; nil if there is nothing. Another type of Redis is no bytes of ours.
+local function get(key)
   local bytes = redis.pcall('GET', key)
-  if not bytes then return 'nothing' end
   if type(bytes) == 'table' then
-    if string.find(bytes.err, 'WRONGTYPE', 1, true) then return 'foreign' end
+    if string.find(bytes.err, 'WRONGTYPE', 1, true) then return '' end
     error(bytes)
   end
+  return bytes or nil
+end
+
+-- What is at a key: 'nothing', or what `parse` says.
+local function find(key)
+  local bytes = get(key)
+  if not bytes then return 'nothing' end
   return parse(bytes)
 end
 
@@ -190,8 +196,13 @@ local function right_field(right, right_until)
   return right .. struct.pack('>I8', right_until)
 end
 
+-- A FLOOR up to the end of its right.
+local function floor_head(token, right)
+  return '\241TSK' .. string.char(FORMAT) .. 'F\0\0' .. token .. right
+end
+
 local function floor(token, right, right_until, marks)
-  return '\241TSK' .. string.char(FORMAT) .. 'F\0\0' .. token .. right_field(right, right_until) .. write_marks(marks)
+  return floor_head(token, right) .. struct.pack('>I8', right_until) .. write_marks(marks)
 end
 
 -- Makes a key live for `life` from now at least; one without an end gets one.
@@ -211,9 +222,9 @@ end
 -- Judges each key by itself: an error at one (Redis is full, a missing permission) is the reply for that key only.
 local function each(width, judge)
   local replies = {}
-  for place, key in ipairs(KEYS) do
+  for place = 1, #KEYS do
     local from = (place - 1) * width
-    local ok, reply = pcall(judge, key, unpack(ARGV, from + 1, from + width))
+    local ok, reply = pcall(judge, KEYS[place], unpack(ARGV, from + 1, from + width))
     if not ok then
       reply = { -1, type(reply) == 'table' and reply.err or tostring(reply) }
     end

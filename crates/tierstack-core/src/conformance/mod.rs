@@ -11,6 +11,8 @@
 //! # Ok(()) }
 //! ```
 
+mod bus;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -64,6 +66,10 @@ pub async fn check(tier: &dyn Tier, prefix: &str) -> Result<usize, Violation> {
     bench.foreign_bytes().await?;
     bench.batches().await?;
     bench.lives().await?;
+    // A tier may tell nobody.
+    if let Some(bus) = tier.bus() {
+        bench.bus(&*bus).await?;
+    }
     Ok(bench.checked)
 }
 

@@ -1,0 +1,152 @@
+//! How a transaction ends, other than by a COMMIT that is answered.
+
+use serde_json::json;
+use tierstack_core::ErrorKind;
+use tierstack_postgres::PgTransactions;
+use tierstack_postgres::tokio_postgres::{self, error::SqlState};
+use tierstack_postgres::transactions::{CommitError, Outcome, TransactionSettings, Transactions};
+
+use crate::support::watched::{Item, Nodes, Told, until};
+use crate::{is_pending, rename, transactions};
+
+fn code(error: &CommitError) -> Option<&SqlState> {
+    error.error().downcast_ref::<tokio_postgres::Error>().unwrap().code()
+}
+
+/// Proves that what is dropped or rolled back is undone, tells no tier, and leaves the connection outside a transaction.
+#[tokio::test]
+async fn what_is_dropped_or_rolled_back_touches_nothing() {
+    let nodes = Nodes::new();
+    nodes.name(1).await;
+    let mut client = nodes.database.client().await;
+    for drops in [true, false] {
+        let mut tx = nodes.writer.transaction(&mut client).await.unwrap();
+        rename(&mut tx, "uno").await;
+        if drops {
+            drop(tx);
+        } else {
+            tx.rollback().await.unwrap();
+        }
+        client.batch_execute("savepoint s").await.unwrap_err();
+        assert_eq!(
+            client.query_one("select name from item where id = 1", &[]).await.unwrap().get::<_, &str>(0),
+            "one"
+        );
+    }
+    // A begin that is given up leaves nothing open either.
+    for polls in 0..2 {
+        let mut begin = Box::pin(nodes.writer.transaction(&mut client));
+        for _ in 0..polls {
+            assert!(is_pending(&mut begin).await);
+        }
+        drop(begin);
+        client.batch_execute("savepoint s").await.unwrap_err();
+    }
+    assert!(nodes.tier.told().is_empty() && nodes.in_l2(1).is_some());
+}
+
+/// Proves that COMMIT of a transaction that has failed, which Postgres answers by rolling back, is an error.
+#[tokio::test]
+async fn a_failed_transaction_does_not_commit() {
+    let nodes = Nodes::new();
+    let mut client = nodes.database.client().await;
+    let strict = transactions(&nodes, |_| ());
+    for touches in [true, false] {
+        let mut tx = strict.begin(&mut client).await.unwrap();
+        tx.execute("update item set name = 'uno' where id = 1", &[]).await.unwrap();
+        if touches {
+            tx.touch::<Item>([1]).unwrap();
+        }
+        tx.execute("update item set nonsense = 1", &[]).await.unwrap_err();
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::RolledBack);
+        assert_eq!(code(&error), Some(&SqlState::IN_FAILED_SQL_TRANSACTION));
+        client.batch_execute("savepoint s").await.unwrap_err();
+    }
+    assert_eq!(nodes.database.psql("select name from item where id = 1"), "one");
+    assert!(nodes.tier.told().is_empty());
+    assert_eq!((strict.stats().rolled_back, strict.stats().committed), (2, 0));
+}
+
+/// Proves that a COMMIT which Postgres refuses (a deferred constraint, a serialization failure) is a rollback: L2 is told of
+/// no end, and is open to the next load, which has seen it.
+#[tokio::test]
+async fn a_refused_commit_is_a_rollback() {
+    let nodes = Nodes::new();
+    nodes.database.psql(
+        "create table pair (id int primary key, other int references pair deferrable initially deferred)",
+    );
+    let mut client = nodes.database.client().await;
+    let strict = transactions(&nodes, |_| ());
+    let mut tx = strict.begin(&mut client).await.unwrap();
+    rename(&mut tx, "uno").await;
+    tx.execute("insert into pair values (1, 7)", &[]).await.unwrap();
+    let error = tx.commit().await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::RolledBack);
+    assert_eq!(code(&error), Some(&SqlState::FOREIGN_KEY_VIOLATION));
+    assert_eq!((nodes.tier.begun(), nodes.tier.finished().len()), (1, 0));
+    // Postgres says that it failed a moment before it has ended.
+    until(async || nodes.name(1).await == "one" && nodes.in_l2(1).is_some()).await;
+
+    // Each reads what the other writes: Postgres refuses whoever commits last.
+    let mut other = nodes.database.client().await;
+    let serializable = "set transaction isolation level serializable";
+    let mut first = strict.begin(&mut client).await.unwrap();
+    let mut second = strict.begin(&mut other).await.unwrap();
+    for (tx, id) in [(&mut first, 1), (&mut second, 2)] {
+        tx.batch_execute(serializable).await.unwrap();
+        tx.query("select count(*) from item where name like 't%'", &[]).await.unwrap();
+        tx.execute("update item set name = 't' || name where id = $1", &[&id]).await.unwrap();
+        tx.touch::<Item>([id]).unwrap();
+    }
+    first.commit().await.unwrap();
+    let error = second.commit().await.unwrap_err();
+    assert_eq!(
+        (error.outcome(), code(&error)),
+        (Outcome::RolledBack, Some(&SqlState::T_R_SERIALIZATION_FAILURE))
+    );
+    assert!(error.to_string().contains("make it again"), "{error}");
+    assert_eq!((nodes.name(1).await, nodes.name(2).await), ("tone".into(), "two".into()));
+    assert_eq!(nodes.tier.finished().len(), 1, "the first one's");
+}
+
+/// Proves that a transaction which a statement of its own has ended is never taken for one that committed here, and that
+/// what it touched is forgotten.
+#[tokio::test]
+async fn a_transaction_that_ended_itself_is_an_error() {
+    let nodes = Nodes::new();
+    let mut client = nodes.database.client().await;
+    for (end, name) in
+        [("commit", "uno"), ("commit; begin", "due"), ("rollback", "due"), ("commit and chain", "tre")]
+    {
+        let told = nodes.tier.told().len();
+        nodes.name(1).await;
+        let mut tx = nodes.writer.transaction(&mut client).await.unwrap();
+        rename(&mut tx, name).await;
+        tx.batch_execute(end).await.unwrap();
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(
+            (error.outcome(), error.error().kind()),
+            (Outcome::EndedBefore, ErrorKind::Invalid),
+            "{end}"
+        );
+        assert_eq!(nodes.tier.told()[told..], [Told { xids: vec![], finished: true, keys: 2 }], "{end}");
+        assert_eq!(nodes.name(1).await, name, "{end}");
+    }
+}
+
+/// Proves that each setting that can't be is refused.
+#[test]
+fn settings_are_checked() {
+    let writer = tierstack_core::Namespace::builder("t").build().unwrap();
+    for (name, value) in [
+        ("commit_timeout", json!({"secs": 0, "nanos": 0})),
+        ("resolve_for", json!({"secs": 86_401, "nanos": 0})),
+        ("max_unresolved", json!(0)),
+    ] {
+        let settings: TransactionSettings = serde_json::from_value(json!({ name: value })).unwrap();
+        let error = Transactions::new(&writer, settings).unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains(name), "{error}");
+    }
+    Transactions::new(&writer, TransactionSettings::default()).unwrap();
+}
