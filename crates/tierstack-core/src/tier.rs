@@ -187,6 +187,8 @@ pub enum Invalidated {
 /// 6. `fill` never creates a record where there is none.
 /// 7. A request that can't be served is an error for its keys, soon: the tier bounds its own waiting.
 /// 8. A future that is dropped may or may not have taken effect, and disturbs no other request.
+/// 9. A lease, and an invalidation under one token, take effect once at most. A second copy that is late would grant a right
+///    that an invalidation has taken away, or bring back a token on which entries rest.
 pub trait Tier: Send + Sync + 'static {
     /// What stands at each key: the whole record, or nothing.
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Reply<Option<Bytes>>>;

@@ -112,9 +112,14 @@ impl Bus for RedisBus {
                 call.arg(channel_of(channel, beat.node));
                 script::pipeline(std::iter::once(call))
             };
-            let mut replies = self.connections.send(&call(script::BEAT.by_name())).await?;
+            // A beat that comes twice, or late, is an old one.
+            let send = async |script: Cmd| {
+                let pipeline = call(script);
+                self.connections.send(&pipeline, || Some(pipeline.clone())).await
+            };
+            let mut replies = send(script::BEAT.by_name()).await?;
             if replies.first().is_some_and(script::is_unknown) {
-                replies = self.connections.send(&call(script::BEAT.by_text())).await?;
+                replies = send(script::BEAT.by_text()).await?;
             }
             match replies.first() {
                 Some(Value::Int(1)) => Ok(()),

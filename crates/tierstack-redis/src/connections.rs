@@ -48,11 +48,16 @@ impl Connections {
         Ok(Connections { slots, next: AtomicUsize::new(0) })
     }
 
-    /// Sends a pipeline on the next connection; gives one reply for each of its commands.
+    /// Sends a pipeline on the next connection; gives one reply for each of its commands. If the connection is lost, what
+    /// `again` gives is sent once more.
     ///
     /// # Cancel safety
     /// The request may or may not take effect, and disturbs no other.
-    pub(crate) async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
+    pub(crate) async fn send(
+        &self,
+        pipeline: &Pipeline,
+        again: impl FnOnce() -> Option<Pipeline>,
+    ) -> Result<Vec<Value>, Error> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -61,6 +66,6 @@ impl Connections {
         }
         // There is at least one: the settings were checked.
         let place = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-        self.slots[place].send(pipeline).await
+        self.slots[place].send(pipeline, again).await
     }
 }

@@ -13,8 +13,9 @@
 //! 5. *Few connections.* One multiplexed connection carries all requests ([`connections`](RedisSettings::connections)).
 //!    One connect is under way at a time; while Redis is down, requests fail at once for
 //!    [`retry_connect_after`](RedisSettings::retry_connect_after) after each failed one.
-//! 6. *A connection that failed, or fell silent, is replaced.* A request that finds its connection closed is sent once
-//!    more on a new one: a repeated lease, fill or invalidation has the effect of one.
+//! 6. *A connection that failed, or fell silent, is replaced.* A read, a fill or an
+//!    invalidation that finds its connection closed is sent once more on a new one, an invalidation under another token: the
+//!    first copy may still be on its way. A lease, and an invalidation that claims a right, fails.
 //! 7. *Bounded waiting.* A request ends within [`connect_timeout`](RedisSettings::connect_timeout) and
 //!    [`response_timeout`](RedisSettings::response_timeout), twice at most; its failure is an
 //!    [`Unavailable`](tierstack_core::ErrorKind::Unavailable) error for its keys.

@@ -32,13 +32,20 @@ impl Slot {
         Slot { pool, settings, state: Mutex::default(), turn: Arc::default() }
     }
 
-    /// Sends a pipeline; gives one reply for each of its commands, errors of the server among them.
+    /// Sends a pipeline; gives one reply for each of its commands, errors of the server among them. If the connection is
+    /// lost, what `again` gives is sent on a new one.
     ///
     /// # Cancel safety
     /// That of [`Link::send`]; a connect that was begun goes on for those who come next.
-    pub(crate) async fn send(self: &Arc<Self>, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
-        let mut tried = false;
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        pipeline: &Pipeline,
+        again: impl FnOnce() -> Option<Pipeline>,
+    ) -> Result<Vec<Value>, Error> {
+        let mut again = Some(again);
+        let mut repeated = None;
         loop {
+            let pipeline = repeated.as_ref().unwrap_or(pipeline);
             let link = self.link().await?;
             let error = match link.send(pipeline).await {
                 Ok(replies) if replies.len() == pipeline.len() => return Ok(replies),
@@ -47,10 +54,13 @@ impl Slot {
             };
             if !error.is_timeout() {
                 self.retire(&link);
-                // A server that closes idle connections, or was restarted, is not worth an error. All we send may be
-                // repeated: it has the effect of one.
-                if error.is_connection_dropped() && !tried {
-                    tried = true;
+                // A server that closes idle connections, or was restarted, is not worth an error, if what was sent may be
+                // repeated: the first copy may still be on its way.
+                if error.is_connection_dropped()
+                    && let Some(again) = again.take()
+                    && let Some(pipeline) = again()
+                {
+                    repeated = Some(pipeline);
                     continue;
                 }
             }

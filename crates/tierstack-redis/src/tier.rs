@@ -13,6 +13,7 @@ use tierstack_core::{
 use crate::ask::{self, Ask};
 use crate::bus::RedisBus;
 use crate::connections::Connections;
+use crate::script::Script;
 use crate::{RedisSettings, fault, script};
 
 /// A shared tier on Redis. Clones share its connections.
@@ -77,7 +78,7 @@ impl RedisTier {
             pipeline.add_command(command);
         }
         pipeline.cmd("TIME");
-        let mut replies = self.connections.send(&pipeline).await?.into_iter();
+        let mut replies = self.connections.send(&pipeline, || Some(pipeline.clone())).await?.into_iter();
         let mut each = Vec::with_capacity(keys.len());
         for chunk in chunks {
             match replies
@@ -97,17 +98,23 @@ impl RedisTier {
     /// Calls the script of `A` for each chunk of keys; again with its text where Redis has forgotten it.
     async fn judge<A: Ask>(&self, asks: &[A], tail: Option<&str>) -> Result<Reply<A::Answer>, Error> {
         let chunks: Vec<&[A]> = asks.chunks(self.settings.max_keys_per_script).collect();
-        let by_name =
-            script::pipeline(chunks.iter().map(|chunk| ask::write(chunk, A::script().by_name(), tail)));
-        let mut replies: Vec<Result<Value, Error>> =
-            self.connections.send(&by_name).await?.into_iter().map(Ok).collect();
+        let calls = |chunks: &[&[A]], script: fn(&Script) -> Cmd| {
+            script::pipeline(chunks.iter().map(|chunk| ask::write(chunk, script(A::script()), tail)))
+        };
+        let again = |chunks: &[&[A]], script| {
+            let asks = chunks.iter().copied().flatten().map(A::again).collect::<Option<Vec<A>>>()?;
+            Some(calls(&asks.chunks(self.settings.max_keys_per_script).collect::<Vec<_>>(), script))
+        };
+        let by_name = calls(&chunks, Script::by_name);
+        let sent = self.connections.send(&by_name, || again(&chunks, Script::by_name)).await?;
+        let mut replies: Vec<Result<Value, Error>> = sent.into_iter().map(Ok).collect();
         let unknown = |reply: &Result<Value, Error>| reply.as_ref().is_ok_and(script::is_unknown);
         let forgotten: Vec<usize> = (0..replies.len()).filter(|&at| unknown(&replies[at])).collect();
         if !forgotten.is_empty() {
-            let by_text = script::pipeline(
-                forgotten.iter().map(|&at| ask::write(chunks[at], A::script().by_text(), tail)),
-            );
-            match self.connections.send(&by_text).await {
+            let chunks: Vec<&[A]> = forgotten.iter().map(|&at| chunks[at]).collect();
+            let by_text = calls(&chunks, Script::by_text);
+            // Only the last chunk may be a short one, whichever of them are asked again.
+            match self.connections.send(&by_text, || again(&chunks, Script::by_text)).await {
                 Ok(again) => forgotten.iter().zip(again).for_each(|(&at, reply)| replies[at] = Ok(reply)),
                 Err(error) => forgotten.iter().for_each(|&at| replies[at] = Err(error.clone())),
             }

@@ -17,6 +17,11 @@ impl Ask for Fill {
         &self.key
     }
 
+    /// A second copy finds its token, or that the right has gone.
+    fn again(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
     fn write(&self, call: &mut Cmd) {
         call.arg(&self.right.as_bytes()[..]).arg(script::life_ms(self.life));
         call.arg(u8::from(self.record.is_some())).arg(self.record.as_deref().unwrap_or_default());

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
-use tierstack_core::{Invalidate, Invalidated, Token, WireKey};
+use tierstack_core::{Invalidate, Invalidated, Random, Token, WireKey};
 
 use super::Ask;
 use crate::script::{self, Script};
@@ -18,6 +18,12 @@ impl Ask for Invalidate {
 
     fn key(&self) -> &WireKey {
         &self.key
+    }
+
+    /// Under another token: a copy that is late would bring back one that entries rest on, after it was replaced. What claims
+    /// a right is as a lease.
+    fn again(&self) -> Option<Self> {
+        self.claim.is_none().then(|| Invalidate { token: Random::system().token(), ..self.clone() })
     }
 
     fn write(&self, call: &mut Cmd) {

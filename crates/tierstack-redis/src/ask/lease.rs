@@ -21,6 +21,12 @@ impl Ask for LeaseFor {
         &self.key
     }
 
+    /// Never: a copy that is late would grant the right once more, after an invalidation took it away from a load that goes
+    /// on.
+    fn again(&self) -> Option<Self> {
+        None
+    }
+
     fn write(&self, call: &mut Cmd) {
         let observed = self.observed.as_ref().map_or(&[][..], |token| token.as_bytes());
         call.arg(&self.right.as_bytes()[..]).arg(script::life_ms(self.life)).arg(observed);

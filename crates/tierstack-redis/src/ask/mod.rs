@@ -21,6 +21,12 @@ pub(crate) trait Ask: Sync {
     /// The key.
     fn key(&self) -> &WireKey;
 
+    /// The same to be sent again on another connection, though the first copy may take effect later; `None` if that could
+    /// undo what came in between.
+    fn again(&self) -> Option<Self>
+    where
+        Self: Sized;
+
     /// Appends the arguments of this key, as many for each.
     fn write(&self, call: &mut Cmd);
 
