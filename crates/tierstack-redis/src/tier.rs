@@ -97,24 +97,29 @@ impl RedisTier {
 
     /// Calls the script of `A` for each chunk of keys; again with its text where Redis has forgotten it.
     async fn judge<A: Ask>(&self, asks: &[A], tail: Option<&str>) -> Result<Reply<A::Answer>, Error> {
-        let chunks: Vec<&[A]> = asks.chunks(self.settings.max_keys_per_script).collect();
+        let most = self.settings.max_keys_per_script;
         let calls = |chunks: &[&[A]], script: fn(&Script) -> Cmd| {
             script::pipeline(chunks.iter().map(|chunk| ask::write(chunk, script(A::script()), tail)))
         };
-        let again = |chunks: &[&[A]], script| {
-            let asks = chunks.iter().copied().flatten().map(A::again).collect::<Option<Vec<A>>>()?;
-            Some(calls(&asks.chunks(self.settings.max_keys_per_script).collect::<Vec<_>>(), script))
-        };
+        let mut repeated: Option<Vec<A>> = None;
+        let chunks = in_chunks(asks, most);
         let by_name = calls(&chunks, Script::by_name);
-        let sent = self.connections.send(&by_name, || again(&chunks, Script::by_name)).await?;
+        let send_again = || {
+            let asks = repeated.insert(again(&chunks)?);
+            Some(calls(&in_chunks(asks, most), Script::by_name))
+        };
+        let sent = self.connections.send(&by_name, send_again).await?;
+        // What follows is of the copy that was answered.
+        let chunks = repeated.as_deref().map_or(chunks, |asks| in_chunks(asks, most));
         let mut replies: Vec<Result<Value, Error>> = sent.into_iter().map(Ok).collect();
         let unknown = |reply: &Result<Value, Error>| reply.as_ref().is_ok_and(script::is_unknown);
         let forgotten: Vec<usize> = (0..replies.len()).filter(|&at| unknown(&replies[at])).collect();
         if !forgotten.is_empty() {
-            let chunks: Vec<&[A]> = forgotten.iter().map(|&at| chunks[at]).collect();
-            let by_text = calls(&chunks, Script::by_text);
+            let unknown: Vec<&[A]> = forgotten.iter().map(|&at| chunks[at]).collect();
+            let by_text = calls(&unknown, Script::by_text);
             // Only the last chunk may be a short one, whichever of them are asked again.
-            match self.connections.send(&by_text, || again(&chunks, Script::by_text)).await {
+            let send_again = || Some(calls(&in_chunks(&again(&unknown)?, most), Script::by_text));
+            match self.connections.send(&by_text, send_again).await {
                 Ok(again) => forgotten.iter().zip(again).for_each(|(&at, reply)| replies[at] = Ok(reply)),
                 Err(error) => forgotten.iter().for_each(|&at| replies[at] = Err(error.clone())),
             }
@@ -138,6 +143,16 @@ impl RedisTier {
         }
         self.judge(asks, tail).await.unwrap_or_else(|error| Reply::failed(asks.len(), &error))
     }
+}
+
+/// The keys of one call each.
+fn in_chunks<A>(asks: &[A], most: usize) -> Vec<&[A]> {
+    asks.chunks(most).collect()
+}
+
+/// The same asked for again; `None` if that could undo what came in between.
+fn again<A: Ask>(chunks: &[&[A]]) -> Option<Vec<A>> {
+    chunks.iter().copied().flatten().map(A::again).collect()
 }
 
 /// What an MGET found at `count` keys.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use calls::{fill_all, keys, lease, read, token};
+use calls::{fill_all, invalidate, keys, lease, read, token};
 use tierstack_core::{ErrorKind, Leased, Tier};
 use tierstack_redis::{RedisSettings, RedisTier};
 use tierstack_servers::Redis;
@@ -60,6 +60,23 @@ async fn a_closed_connection_is_replaced_within_the_request() {
     assert_eq!(read(&tier, key).await.unwrap(), None);
     redis.restart().unwrap();
     assert_eq!(read(&tier, key).await.unwrap(), None);
+}
+
+/// A lease that met a closed connection may have been taken, and is not sent again; an invalidation is.
+#[tokio::test]
+async fn no_lease_is_sent_twice() {
+    let redis = Redis::start().unwrap();
+    let tier = RedisTier::new(RedisSettings::new(redis.url())).unwrap();
+    let key = &keys(1)[0];
+    read(&tier, key).await.unwrap();
+    redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+    let error = lease(&tier, key, token(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(matches!(lease(&tier, key, token(2)).await.unwrap(), Leased::Right(_)));
+    redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+    invalidate(&tier, key, token(3)).await.unwrap();
+    let there = read(&tier, key).await.unwrap().unwrap();
+    assert_ne!(there[8..24], *token(3).as_bytes(), "sent again under another token");
 }
 
 #[tokio::test]
