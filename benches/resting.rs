@@ -34,7 +34,8 @@ fn main() -> Result<()> {
         };
         ask(&free);
         ask(&resting);
-        let pair = Pair { bench: "resting", row: 4, what, floor: "the same, resting on nothing", limit: None };
+        let pair =
+            Pair { bench: "resting", row: 4, what, floor: "the same, resting on nothing", limit: None };
         pair.run(|| ask(&free), || ask(&resting), size as u64);
     }
     Ok(())
