@@ -36,13 +36,18 @@ impl FaultyTier {
         FaultyTier { memory, rolls, trouble, forgets, cut_off: Arc::default(), sabotage }
     }
 
+    /// When a second copy of a request comes in.
+    fn late(&self) -> impl Future<Output = ()> + Send + use<> {
+        tokio::time::sleep(Duration::from_millis(1 + self.rolls.below(60) as u64))
+    }
+
     /// From now on nothing comes through.
     pub(super) fn cut_off(&self) {
         self.cut_off.store(true, Ordering::Relaxed);
     }
 
-    /// Sends `items` to be served, as the dice have it.
-    async fn send<T, R, F>(&self, items: &[T], serve: F) -> Reply<R>
+    /// Sends `items` to be served, as the dice have it; `again`: whether they may be served a second time, later.
+    async fn send<T, R, F>(&self, items: &[T], again: bool, serve: F) -> Reply<R>
     where
         T: Clone + Send + Sync + 'static,
         R: Send + 'static,
@@ -72,13 +77,13 @@ impl FaultyTier {
                 return Reply::failed(items.len(), &refused);
             }
             // It is served twice, or after its caller has given up: several times as late as he waits.
-            kind @ (3 | 4) => {
-                let (memory, again, after) =
+            kind @ (3 | 4) if kind == 4 || again => {
+                let (memory, copy, after) =
                     (self.memory.clone(), items.clone(), rolls.below(LATEST.as_millis() as usize) as u64);
                 let reply = if kind == 3 { Some(now().await) } else { None };
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(after)).await;
-                    serve(memory, again).await;
+                    serve(memory, copy).await;
                 });
                 return match reply {
                     Some(reply) => reply,
@@ -109,16 +114,25 @@ pub(super) fn evict(memory: &MemoryTier, rolls: &Rolls) {
 
 impl Tier for FaultyTier {
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Reply<Option<Bytes>>> {
-        Box::pin(self.send(keys, |memory, keys| Box::pin(async move { memory.read(&keys).await })))
+        Box::pin(self.send(keys, true, |memory, keys| Box::pin(async move { memory.read(&keys).await })))
     }
 
     fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>> {
-        Box::pin(self.send(leases, |memory, leases| Box::pin(async move { memory.lease(&leases).await })))
+        if self.sabotage == Sabotage::LateLeases {
+            let (memory, leases, late) = (self.memory.clone(), leases.to_vec(), self.late());
+            tokio::spawn(async move {
+                late.await;
+                memory.lease(&leases).await;
+            });
+        }
+        Box::pin(
+            self.send(leases, false, |memory, leases| Box::pin(async move { memory.lease(&leases).await })),
+        )
     }
 
     fn fill<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Reply<Filled>> {
         let sabotage = self.sabotage;
-        Box::pin(self.send(fills, move |memory, fills| {
+        Box::pin(self.send(fills, true, move |memory, fills| {
             Box::pin(async move {
                 sabotage.fills(&memory, &fills);
                 memory.fill(&fills).await
@@ -132,7 +146,15 @@ impl Tier for FaultyTier {
         invalidations: &'a [Invalidate],
     ) -> BoxFuture<'a, Reply<Invalidated>> {
         let (channel, sabotage) = (channel.clone(), self.sabotage);
-        Box::pin(self.send(invalidations, move |memory, mut asks| {
+        if sabotage == Sabotage::LateInvalidations {
+            let (memory, asks, late) = (self.memory.clone(), invalidations.to_vec(), self.late());
+            let channel = channel.clone();
+            tokio::spawn(async move {
+                late.await;
+                memory.invalidate(&channel, &asks).await;
+            });
+        }
+        Box::pin(self.send(invalidations, false, move |memory, mut asks| {
             let channel = channel.clone();
             Box::pin(async move {
                 let count = asks.len();

@@ -84,11 +84,24 @@ pub(super) enum Sabotage {
     NoDependencies,
     /// Nobody hears of others' writes.
     Deaf,
+    /// Leases are served a second time, a while later, as when a request is sent again on a new connection and the first copy
+    /// comes in after all. After an invalidation, it gives the right back to a load that began before, and that load
+    /// fills. Nothing but this is wrong: the protocol doesn't withstand it.
+    LateLeases,
+    /// The same with invalidations: a later one's floor is replaced by that of the first, under its token, and what rests
+    /// on that token is valid again. Nor does it withstand this.
+    LateInvalidations,
 }
 
 impl Sabotage {
-    pub(super) const ALL: [Sabotage; 4] =
-        [Sabotage::FillsWithoutRight, Sabotage::NoInvalidation, Sabotage::NoDependencies, Sabotage::Deaf];
+    pub(super) const ALL: [Sabotage; 6] = [
+        Sabotage::FillsWithoutRight,
+        Sabotage::NoInvalidation,
+        Sabotage::NoDependencies,
+        Sabotage::Deaf,
+        Sabotage::LateLeases,
+        Sabotage::LateInvalidations,
+    ];
 
     pub(super) fn fills(self, memory: &MemoryTier, fills: &[Fill]) {
         if self == Sabotage::FillsWithoutRight {
@@ -106,7 +119,7 @@ impl Sabotage {
         match self {
             Sabotage::NoInvalidation => asks.clear(),
             Sabotage::NoDependencies => asks.retain(|ask| !ask.key.as_str().contains('!')),
-            Sabotage::None | Sabotage::FillsWithoutRight | Sabotage::Deaf => {}
+            _ => {}
         }
     }
 }
