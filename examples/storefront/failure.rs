@@ -56,7 +56,7 @@ impl From<Error> for Failure {
             }
             ErrorKind::Undelivered => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "it is saved, and other nodes may answer the old row for a while: try again to tell them",
+                "it is saved, and other nodes may answer the old row for a while, until they are told",
             ),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "the shop is at fault, its log says why"),
         };

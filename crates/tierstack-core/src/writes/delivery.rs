@@ -137,15 +137,15 @@ fn failed(count: usize, mark: &Mark, closed: bool, cause: Error) -> Error {
         (true, false) => (
             ErrorKind::Undelivered,
             format!(
-                "{count} invalidations did not reach L2: they are kept and sent again, till then other nodes may answer \
-                 old entries from there"
+                "{count} invalidations did not reach L2: they are kept and sent again, till then other nodes \
+                 may answer old entries from there"
             ),
         ),
         (true, true) => (
             ErrorKind::Undelivered,
             format!(
-                "{count} invalidations did not reach L2 and the namespace is shut down: old entries may be answered from \
-                 there, repeat it on another node"
+                "{count} invalidations did not reach L2 and the namespace is shut down: old entries may be \
+                 answered from there, repeat it on another node"
             ),
         ),
         (false, _) => (

@@ -101,7 +101,8 @@ impl Touched {
         let mut rest_on: BTreeMap<&str, LeaseFor> = BTreeMap::new();
         let asked = puts.len();
         for put in puts {
-            // What rests on a record that a write held when it was read, or whose marks the row has not seen, may be older.
+            // What rests on a record that a write held when it was read, or whose marks the row has not seen, may be
+            // older.
             let ground = marked.grounds.get(&put.entity);
             let ground = ground.filter(|ground| ground.marks.seen_by(stamp, sync.tier_ms));
             let Some(record) = ground.and_then(|ground| (put.encode)(sync, now, stamp, ground)) else {

@@ -105,7 +105,7 @@ impl WriteSettings {
         }
         if retry_first > retry_most {
             return Err(Error::invalid(format!(
-                "retry_first ({retry_first:?}) is longer than retry_most ({retry_most:?}): lower it, or raise the other"
+                "retry_first ({retry_first:?}) is longer than retry_most ({retry_most:?}): lower it"
             )));
         }
         Ok(())
