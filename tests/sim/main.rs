@@ -7,6 +7,7 @@ mod entities;
 mod envelope;
 mod flights;
 mod freshness;
+mod health;
 mod hearing;
 mod keys;
 mod layers;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
+use crate::health::LastFault;
 use crate::record::Unusable;
 use crate::{Age, Filled, Level, Outcome};
 
@@ -120,6 +121,9 @@ pub struct Counters {
     events: [AtomicU64; EVENTS],
     fills: [AtomicU64; Filled::ALL.len()],
     unusable: [AtomicU64; Unusable::ALL.len()],
+    /// What L2 failed with last, and what a load did.
+    pub(crate) l2_fault: LastFault,
+    pub(crate) load_fault: LastFault,
 }
 
 static NEXT_STRIPE: AtomicUsize = AtomicUsize::new(0);

@@ -65,6 +65,7 @@ mod counters;
 mod entry;
 mod error;
 mod freshness;
+mod health;
 mod key;
 pub mod l1;
 pub mod l2;
@@ -101,6 +102,7 @@ pub use counters::{Answered, Counters, Stats};
 pub use entry::{Age, Entry, Keep, Level, Meta};
 pub use error::{BoxError, Error, ErrorKind};
 pub use freshness::{Freshness, judge, satisfies};
+pub use health::{BusHealth, CacheHealth, Fault, Health, State, TierHealth};
 pub use key::{
     CacheKey, IntoKey, Key, KeyFormat, KeyPart, KeyText, KeyWriter, RequestGroup, RequestWriter, RowKey,
     RowKeyPart, Value, WireKey, Written,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use serde::de::DeserializeOwned;
 
 use crate::bus::{Hearing, Listening};
 use crate::cache::CacheBuilder;
+use crate::counters::Counters;
+use crate::health::{self, CacheHealth, Health, State, TierHealth};
 use crate::tier::BoxFuture;
 use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
-    BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark,
-    Moment, Random, Settings, Tier, Token,
+    BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, ErrorKind, KeyFormat,
+    Mark, Moment, Random, Settings, Tier, Token,
 };
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
@@ -40,6 +43,8 @@ pub(crate) struct Shared {
     /// The caches of each entity, by table: what an invalidation on this node must reach.
     caches: Mutex<HashMap<String, Vec<Weak<dyn Local>>>>,
     drains: Mutex<Vec<Weak<dyn Drain>>>,
+    /// A shutdown has begun.
+    is_ending: AtomicBool,
 }
 
 /// What an invalidation does to one cache of this node, after it was done in the shared tier.
@@ -52,6 +57,10 @@ pub(crate) trait Local: Send + Sync {
     fn forget(&self, key: &str, token: Option<Token>);
     /// The columns of the primary key; `None` if it caches a service's responses.
     fn pk_columns(&self) -> Option<&[Cow<'static, str>]>;
+    /// How many entries L1 holds, about; `None` without one.
+    fn l1_entries(&self) -> Option<u64>;
+    /// What it has counted, and what failed last.
+    fn counters(&self) -> &Counters;
 }
 
 /// Work behind answers, which goes on when the cache that began it is dropped.
@@ -126,6 +135,7 @@ impl Namespace {
     /// # Cancel safety
     /// Nothing is lost if it is dropped; it can be called again.
     pub async fn shutdown(&self) -> usize {
+        self.0.is_ending.store(true, Ordering::Release);
         let drains: Vec<Arc<dyn Drain>> = self.drains().iter().filter_map(Weak::upgrade).collect();
         for drain in drains {
             drain.drain().await;
@@ -134,6 +144,85 @@ impl Namespace {
             listening.shutdown().await;
         }
         self.0.writes.drain().await
+    }
+
+    /// How this node is: whether L2 can be reached, which is asked for one key that is never there; whether it hears; what
+    /// failed last, in L2 and at each origin, which is not asked. It takes `l2_timeout` of the writes' settings at most.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if it is dropped.
+    pub async fn health(&self) -> Health {
+        self.health_of(|_, _| true).await
+    }
+
+    /// The same, of those caches only: by table, or name of a layer, and projection.
+    pub(crate) async fn health_of(&self, is_wanted: impl Fn(&str, Option<&str>) -> bool) -> Health {
+        let writes = &self.0.writes;
+        let reachable = match &writes.tier {
+            None => None,
+            Some(tier) => Some(self.reads(&**tier).await),
+        };
+        let now = self.now();
+        let mut l2_fault = writes.fault.fault(now);
+        let mut caches = Vec::new();
+        for (table, cache) in self.caches_by_table() {
+            let counters = cache.counters();
+            l2_fault = health::later(l2_fault, counters.l2_fault.fault(now));
+            let projection = cache.projection();
+            if is_wanted(&table, projection) {
+                // An entity in a schema of the database has a NUL between the two names.
+                let table = table.replace('\0', ".");
+                caches.push(CacheHealth {
+                    name: projection
+                        .map_or_else(|| table.clone(), |projection| format!("{table}/{projection}")),
+                    l1_entries: cache.l1_entries(),
+                    last_load_error: counters.load_fault.fault(now),
+                });
+            }
+        }
+        caches.sort_by(|one, other| one.name.cmp(&other.name));
+        let (written, listening) = (writes.stats(), self.0.listening.as_ref());
+        let bus = listening.map_or(health::BusHealth::None, |listening| {
+            let stats = listening.stats();
+            health::bus(stats.subscriptions, stats.deaf_for, listening.listens())
+        });
+        let health = Health {
+            state: State::Up,
+            namespace: self.name().to_owned(),
+            l2: reachable.map(|reachable| TierHealth { reachable, last_error: l2_fault }),
+            bus,
+            undelivered: written.undelivered,
+            undelivered_for_ms: written.oldest_undelivered.map(crate::time::millis),
+            caches,
+        };
+        health.judged(self.0.is_ending.load(Ordering::Acquire))
+    }
+
+    /// Whether the tier answers a read of a key at which nothing stands.
+    async fn reads(&self, tier: &dyn Tier) -> bool {
+        let Ok(format) = KeyFormat::new(self.name(), "!health", None, &[], 0) else { return false };
+        let (writes, keys) = (&self.0.writes, [format.special("read")]);
+        let until = self.0.clock.coarse().plus(writes.settings.l2_timeout);
+        let late = || Error::new(ErrorKind::Unavailable, "L2 did not answer in time: see l2_timeout");
+        let read = self.0.clock.before(until, tier.read(&keys)).await.ok_or_else(late);
+        match read.map(|reply| reply.each.into_iter().next()) {
+            Ok(Some(Ok(_))) => true,
+            Ok(None) => false,
+            Ok(Some(Err(error))) | Err(error) => {
+                writes.fault.note(self.0.clock.coarse(), &error);
+                false
+            }
+        }
+    }
+
+    /// The caches that are there, each with its table or name.
+    fn caches_by_table(&self) -> Vec<(String, Arc<dyn Local>)> {
+        let caches = self.caches();
+        let of_table = |(table, caches): (&String, &Vec<Weak<dyn Local>>)| {
+            let there = caches.iter().filter_map(Weak::upgrade);
+            there.map(|cache| (table.clone(), cache)).collect::<Vec<_>>()
+        };
+        caches.iter().flat_map(of_table).collect()
     }
 
     /// What says whether L1 may answer.
@@ -347,6 +436,7 @@ impl NamespaceBuilder {
             random,
             caches: Mutex::default(),
             drains: Mutex::default(),
+            is_ending: AtomicBool::new(false),
         })))
     }
 }

@@ -62,6 +62,11 @@ impl Listening {
         self.ear.settings.deaf_after
     }
 
+    /// Whether a task listens.
+    pub(crate) fn listens(&self) -> bool {
+        self.ear.listens.load(Ordering::Acquire)
+    }
+
     pub(crate) fn stats(&self) -> BusStats {
         self.ear.hearing.stats(self.ear.clock.coarse())
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Cache, Parts};
-use crate::counters::Event;
+use crate::counters::{Counters, Event};
 use crate::namespace::Local;
 use crate::{Entity, Error, IntoKey, Mark, Token, Touched};
 
@@ -98,5 +98,13 @@ impl<E: Entity> Local for Parts<E> {
 
     fn pk_columns(&self) -> Option<&[Cow<'static, str>]> {
         Some(&self.schema.pk)
+    }
+
+    fn l1_entries(&self) -> Option<u64> {
+        self.objects.store.as_ref().map(|store| store.len())
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
     }
 }

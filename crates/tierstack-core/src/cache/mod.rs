@@ -18,8 +18,8 @@ use crate::single_flight::Flights;
 use crate::store::Store;
 use crate::tier::BoxFuture;
 use crate::{
-    Answers, Bound, Clock, Entity, Error, ErrorKind, IntoKey, KeyFormat, Lookup, Namespace, Outcome, RowKey,
-    Schema, Settings, Stack, Stats, WireKey, WriteToken,
+    Answers, Bound, Clock, Entity, Error, ErrorKind, Health, IntoKey, KeyFormat, Lookup, Namespace, Outcome,
+    RowKey, Schema, Settings, Stack, Stats, WireKey, WriteToken,
 };
 
 /// A read-through cache of one entity. Cloning it counts one reference up.
@@ -208,6 +208,16 @@ impl<E: Entity> Cache<E> {
     pub(crate) fn rows_in_l2(&self) -> Option<(&KeyFormat, Option<&Arc<L2Options>>)> {
         let parts = &*self.0;
         parts.schema.projection.is_none().then_some((&parts.rows_format, parts.objects.l2.as_ref()))
+    }
+
+    /// The health of its namespace, with this cache alone among its caches. See [`Namespace::health`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if it is dropped.
+    pub async fn health(&self) -> Health {
+        let schema = &self.0.schema;
+        let (entity, projection) = (schema.entity(), schema.projection.as_deref());
+        self.0.namespace.health_of(|table, of| table == &*entity && of == projection).await
     }
 
     /// The namespace it is in.

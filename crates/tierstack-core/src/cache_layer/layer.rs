@@ -169,6 +169,14 @@ where
     fn pk_columns(&self) -> Option<&[Cow<'static, str>]> {
         None
     }
+
+    fn l1_entries(&self) -> Option<u64> {
+        self.stack.store.as_ref().map(|store| store.len())
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
 }
 
 impl<Req: CacheKey, Res> Clone for CacheLayer<Req, Res> {

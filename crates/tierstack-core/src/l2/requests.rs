@@ -65,6 +65,9 @@ pub(super) async fn send<T>(
     }
     let failures = reply.each.iter().filter(|each| each.is_err()).count();
     options.counters.add(Event::L2Failure, failures);
+    if let Some(error) = reply.each.iter().find_map(|each| each.as_ref().err()) {
+        options.counters.l2_fault.note(options.clock.coarse(), error);
+    }
     (TierSync { at, tier_ms: reply.now_ms }, reply.each)
 }
 

@@ -57,6 +57,7 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
             Ok((loaded, cost_us)) => self.answers(keys, loaded, cost_us),
             Err(error) => {
                 counters.add(Event::FailedLoad, 1);
+                counters.load_fault.note(self.options.clock.coarse(), &error);
                 Answers::all(keys, &Err(error))
             }
         }

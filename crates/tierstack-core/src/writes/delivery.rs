@@ -7,16 +7,19 @@ use super::mark::{Mark, Marked};
 use super::retry::Queue;
 use super::settings::WriteSettings;
 use super::stats::{WriteCounters, WriteEvent, WriteStats};
+use crate::health::LastFault;
 use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Moment, Namespace, Random, Tier, WireKey};
 
 /// What the writes of one namespace share.
 pub(crate) struct Writes {
-    pub(super) tier: Option<Arc<dyn Tier>>,
+    pub(crate) tier: Option<Arc<dyn Tier>>,
     pub(super) channel: Channel,
     pub(super) clock: Clock,
     pub(super) random: Random,
     pub(crate) settings: WriteSettings,
     pub(super) counters: WriteCounters,
+    /// What L2 failed with last.
+    pub(crate) fault: LastFault,
     pub(super) queue: Queue,
 }
 
@@ -29,7 +32,8 @@ impl Writes {
         settings: WriteSettings,
     ) -> Arc<Self> {
         let (counters, queue) = (WriteCounters::default(), Queue::default());
-        Arc::new(Writes { tier, channel, clock, random, settings, counters, queue })
+        let fault = LastFault::default();
+        Arc::new(Writes { tier, channel, clock, random, settings, counters, fault, queue })
     }
 
     /// What was counted up to now.
@@ -61,6 +65,9 @@ impl Writes {
                 }
             };
         self.counters.add(WriteEvent::Failure, failed.len());
+        if let Some((_, error)) = failed.first() {
+            self.fault.note(self.clock.coarse(), error);
+        }
         failed
     }
 }
