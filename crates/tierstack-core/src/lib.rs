@@ -91,6 +91,7 @@ mod sync;
 mod tier;
 mod time;
 mod token;
+pub mod transitions;
 mod write_token;
 mod writes;
 

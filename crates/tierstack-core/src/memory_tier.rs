@@ -6,18 +6,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use crate::mutants::{Mechanism, is_off};
-use crate::record::{self, Header, Kind, Read};
 use crate::tier::BoxFuture;
+use crate::transitions::{self, Stored};
 use crate::{
-    Beat, Bus, Channel, Clock, Error, ErrorKind, Fill, Filled, Ground, Invalidate, Invalidated, LeaseFor,
-    Leased, Marks, Message, Reply, Subscription, Tier, Token, WireKey,
+    Beat, Bus, Channel, Clock, Error, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased,
+    Message, Reply, Subscription, Tier, Token, WireKey,
 };
 
 /// A tier in this process's memory, which several nodes (namespaces) of one process may share.
@@ -30,7 +28,7 @@ use crate::{
 pub struct MemoryTier(Arc<Shared>);
 
 struct Shared {
-    slots: Mutex<HashMap<Bytes, Slot>>,
+    slots: Mutex<HashMap<Bytes, Stored>>,
     /// Locked before the slots.
     listeners: Mutex<Vec<Listener>>,
     capacity: usize,
@@ -61,12 +59,6 @@ fn tell(listeners: &mut Vec<Listener>, channel: &Channel, message: &Message) {
         _ => listener.channel == *channel,
     };
     listeners.retain(|listener| !concerns(listener) || listener.queue.try_send(message.clone()).is_ok());
-}
-
-#[derive(Clone)]
-struct Slot {
-    bytes: Bytes,
-    ends_ms: u64,
 }
 
 impl MemoryTier {
@@ -126,10 +118,10 @@ impl MemoryTier {
     /// Puts any bytes at a key for an hour, as another program might.
     pub fn overwrite(&self, key: &[u8], bytes: Bytes) {
         let ends_ms = self.0.clock.wall_ms() + 3_600_000;
-        self.slots().insert(Bytes::copy_from_slice(key), Slot { bytes, ends_ms });
+        self.slots().insert(Bytes::copy_from_slice(key), Stored { bytes, ends_ms });
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Bytes, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<Bytes, Stored>> {
         self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,13 +138,13 @@ impl MemoryTier {
 
 /// The records at one instant, locked.
 struct Table<'a> {
-    slots: MutexGuard<'a, HashMap<Bytes, Slot>>,
+    slots: MutexGuard<'a, HashMap<Bytes, Stored>>,
     now_ms: u64,
     capacity: usize,
 }
 
 impl Table<'_> {
-    fn get(&mut self, key: &WireKey) -> Option<Slot> {
+    fn get(&mut self, key: &WireKey) -> Option<Stored> {
         let slot = self.slots.get(key.as_bytes())?;
         if slot.ends_ms > self.now_ms {
             return Some(slot.clone());
@@ -161,149 +153,28 @@ impl Table<'_> {
         None
     }
 
-    fn record(&mut self, key: &WireKey) -> (Read, Option<Slot>) {
-        let slot = self.get(key);
-        (slot.as_ref().map_or(Read::NotOurs, |slot| Header::read(&slot.bytes)), slot)
-    }
-
-    fn put(&mut self, key: &WireKey, bytes: Bytes, ends_ms: u64) {
+    fn put(&mut self, key: &WireKey, stored: Stored) {
         if self.slots.len() >= self.capacity && !self.slots.contains_key(key.as_bytes()) {
             // The iteration order of a map with a random seed: an arbitrary record.
             if let Some(victim) = self.slots.keys().next().cloned() {
                 self.slots.remove(&victim);
             }
         }
-        self.slots.insert(Bytes::copy_from_slice(key.as_bytes()), Slot { bytes, ends_ms });
+        self.slots.insert(Bytes::copy_from_slice(key.as_bytes()), stored);
     }
 
-    fn after(&self, life: Duration) -> u64 {
-        self.now_ms.saturating_add(crate::time::millis(life))
-    }
-
-    fn lease(&mut self, ask: &LeaseFor) -> Leased {
-        let (until, kept_until) = (self.after(ask.life), self.after(ask.life.max(ask.keep)));
-        let (header, slot) = match self.record(&ask.key) {
-            (Read::NotOurs, _) | (_, None) => {
-                self.put(&ask.key, record::floor(ask.right, ask.right, until, &Marks::none()), kept_until);
-                return Leased::Right(Ground { token: Some(ask.right), marks: Marks::none() });
-            }
-            (Read::OtherFormat, _) => return Leased::Bypass(Ground::default()),
-            (Read::Record(header), Some(slot)) => (header, slot),
-        };
-        let ends_ms = if header.kind == Kind::Floor { slot.ends_ms.max(kept_until) } else { slot.ends_ms };
-        self.put(&ask.key, slot.bytes.clone(), ends_ms);
-        if header.kind == Kind::Value && Some(header.token) != ask.observed {
-            return Leased::Record(slot.bytes);
+    /// Replaces what is at the key by what `transition` makes of it.
+    fn change<T>(
+        &mut self,
+        key: &WireKey,
+        transition: impl FnOnce(Option<Stored>, u64) -> (Option<Stored>, T),
+    ) -> T {
+        let (stored, told) = transition(self.get(key), self.now_ms);
+        match stored {
+            Some(stored) => self.put(key, stored),
+            None => drop(self.slots.remove(key.as_bytes())),
         }
-        let marks = record::marks_of(&slot.bytes).unwrap_or_default();
-        let held = marks.is_held(self.now_ms);
-        let ground = Ground { token: Some(header.token), marks };
-        if header.right == ask.right {
-            return Leased::Right(ground);
-        }
-        if held {
-            return Leased::Bypass(ground);
-        }
-        if header.is_leased(self.now_ms) {
-            return Leased::Wait(Duration::from_millis(header.right_until_ms - self.now_ms), ground);
-        }
-        self.put(&ask.key, record::with_right(&slot.bytes, ask.right, until), ends_ms);
-        Leased::Right(ground)
-    }
-
-    fn fill(&mut self, fill: &Fill) -> Filled {
-        let (Read::Record(header), Some(slot)) = self.record(&fill.key) else { return Filled::Lost };
-        let brought = fill.record.as_ref().map(|bytes| (bytes, Header::read(bytes)));
-        if let Some((_, Read::Record(new))) = &brought
-            && new.token == header.token
-        {
-            return Filled::Ok;
-        }
-        if header.right != fill.right && !is_off(Mechanism::Right) {
-            return Filled::Superseded;
-        }
-        let marks = record::marks_of(&slot.bytes).unwrap_or_default();
-        let Some((bytes, _)) = brought else {
-            self.give_up(&fill.key, &slot, header.kind, &marks);
-            return Filled::Released;
-        };
-        if !marks.open_to(fill.right, record::stamp_of(bytes).as_ref(), self.now_ms) {
-            self.give_up(&fill.key, &slot, header.kind, &marks);
-            return Filled::Unseen;
-        }
-        let ends_ms = self.after(fill.life);
-        self.put(&fill.key, bytes.clone(), ends_ms);
-        Filled::Ok
-    }
-
-    fn give_up(&mut self, key: &WireKey, slot: &Slot, kind: Kind, marks: &Marks) {
-        if kind == Kind::Floor && marks.is_empty() {
-            self.slots.remove(key.as_bytes());
-        } else {
-            self.put(key, record::with_right(&slot.bytes, Token::NONE, 0), slot.ends_ms);
-        }
-    }
-
-    fn invalidate(&mut self, ask: &Invalidate) -> Invalidated {
-        let until = self.after(ask.life);
-        let (read, slot) = self.record(&ask.key);
-        let there = match (read, slot) {
-            (Read::Record(header), Some(slot)) => Some((header, slot)),
-            _ => None,
-        };
-        let mut marks = Marks::none();
-        let mut ends_ms = until;
-        match there {
-            None if ask.finished && self.get(&ask.key).is_none() => return Invalidated::Unchanged,
-            None => {}
-            Some((Header { kind: Kind::Value, .. }, slot)) => {
-                let stamp = record::stamp_of(&slot.bytes);
-                let seen = |xid| stamp.as_ref().is_some_and(|stamp| stamp.has_seen(xid));
-                if !ask.xids.is_empty() && ask.holds.is_empty() && ask.xids.iter().all(seen) {
-                    return Invalidated::Unchanged;
-                }
-            }
-            Some((header, slot)) => {
-                marks = record::marks_of(&slot.bytes).unwrap_or_default();
-                ends_ms = slot.ends_ms.max(until);
-                let given = !ask.xids.is_empty() || !ask.holds.is_empty();
-                let all_there = ask.xids.iter().all(|xid| marks.has_xid(xid))
-                    && ask.holds_at(self.now_ms).all(|hold| marks.covers_hold(&hold));
-                let claimed = ask.claim.is_none_or(|(right, _)| header.right == right);
-                if given && all_there && claimed && ask.drop_holds.is_empty() {
-                    self.put(&ask.key, slot.bytes, ends_ms);
-                    return Invalidated::Unchanged;
-                }
-            }
-        }
-        for xid in &ask.xids {
-            marks.add_xid(*xid);
-        }
-        for hold in ask.holds_at(self.now_ms) {
-            marks.add_hold(hold);
-        }
-        for id in &ask.drop_holds {
-            marks.drop_hold(*id, self.now_ms);
-        }
-        let (right, right_until) = match ask.claim {
-            Some((right, life)) => (right, self.after(life)),
-            None => (Token::NONE, 0),
-        };
-        if is_off(Mechanism::Floor) {
-            self.slots.remove(ask.key.as_bytes());
-            return Invalidated::Floor;
-        }
-        self.put(&ask.key, record::floor(ask.token, right, right_until, &marks), ends_ms);
-        Invalidated::Floor
-    }
-
-    /// What is told of an invalidation: the key, and the token there now.
-    fn told(&mut self, ask: &Invalidate) -> (Box<str>, Option<Token>) {
-        let token = match self.record(&ask.key) {
-            (Read::Record(header), _) => Some(header.token),
-            _ => None,
-        };
-        (ask.key.as_str().into(), token)
+        told
     }
 }
 
@@ -318,11 +189,15 @@ impl Tier for MemoryTier {
     }
 
     fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>> {
-        ready(self.batch(leases, |table, lease| table.lease(lease)))
+        ready(self.batch(leases, |table, ask| {
+            table.change(&ask.key, |there, now_ms| transitions::lease(there, ask, now_ms))
+        }))
     }
 
     fn fill<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Reply<Filled>> {
-        ready(self.batch(fills, |table, fill| table.fill(fill)))
+        ready(self.batch(fills, |table, ask| {
+            table.change(&ask.key, |there, now_ms| transitions::fill(there, ask, now_ms))
+        }))
     }
 
     fn invalidate<'a>(
@@ -334,8 +209,8 @@ impl Tier for MemoryTier {
         let mut listeners = self.0.listeners();
         let mut told = Vec::with_capacity(invalidations.len());
         let reply = self.batch(invalidations, |table, ask| {
-            let done = table.invalidate(ask);
-            told.push(table.told(ask));
+            let done = table.change(&ask.key, |there, now_ms| transitions::invalidate(there, ask, now_ms));
+            told.push((ask.key.as_str().into(), transitions::token(table.get(&ask.key).as_ref())));
             done
         });
         if !told.is_empty() {
