@@ -1,1 +1,3 @@
 //! The examples are targets of their own.
+
+pub mod shelf;

@@ -34,6 +34,11 @@ pub(crate) const TEST: &[Step] = &[
     Step::new("soak: every fault", SOAK_FAULTS),
     Step::new("example: quickstart", &["run", "--example", "quickstart"]),
     Step::new("example: drop_in", &["run", "--example", "drop_in"]),
+    Step::new("example: batch", &["run", "--example", "batch"]),
+    Step::new("example: lists", &["run", "--example", "lists"]),
+    Step::new("example: write_paths", &["run", "--example", "write_paths"]),
+    Step::new("example: custom_tier", &["run", "--example", "custom_tier"]),
+    Step::new("example: grpc", &["run", "--example", "grpc"]),
     Step::new("example: storefront", STOREFRONT),
     Step { without: &["TIERSTACK_DATA"], ..Step::new("example: storefront, catalogue made up", STOREFRONT) },
 ];

@@ -89,6 +89,14 @@ impl CacheStatus {
         status
     }
 
+    /// Of a response that no cache had to do with, though one stood in the way.
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    pub(crate) fn bypassed() -> Self {
+        let mut terms = Terms::default();
+        (terms.read_l1, terms.use_l2) = (false, false);
+        CacheStatus { origin: 1, unkept: 1, terms: Some(terms), ..CacheStatus::default() }
+    }
+
     fn count<V>(&mut self, answer: &Answer<V>, now: Moment) {
         match answer.source {
             Level::L1 => self.l1 = 1,

@@ -17,13 +17,33 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`write_token_header`] and [`write_token_of`] take a [`WriteToken`](tierstack_core::WriteToken) through a client.
+//! [`write_token_header`] and [`write_token_of`] take a [`WriteToken`](tierstack_core::WriteToken) through a client,
+//! [`WriteCookie`] through a browser. A [`LookupsLayer`] does all of that for the requests of a service, and grants the
+//! [`Wishes`] of clients that an application lets them have.
 //!
-//! Services for axum and tonic will have their place here.
+//! Features, none of them on by default:
+//!
+//! * `axum`: [`axum`](crate::axum), with typed primary keys, problems (RFC 9457), health, and a cache of responses;
+//! * `tonic`: [`tonic`](crate::tonic), with a cache of responses to unary calls.
 
+#[cfg(feature = "axum")]
+pub mod axum;
+mod cache_control;
 mod cache_status;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+mod kept;
+mod lookups;
+mod lookups_layer;
 mod structured;
+#[cfg(feature = "tonic")]
+pub mod tonic;
+mod wishes;
+mod write_cookie;
 mod write_token;
 
 pub use cache_status::CacheStatus;
+pub use lookups::Lookups;
+pub use lookups_layer::{LookupsLayer, LookupsService};
+pub use wishes::Wishes;
+pub use write_cookie::WriteCookie;
 pub use write_token::{WRITE_TOKEN, write_token_header, write_token_of};

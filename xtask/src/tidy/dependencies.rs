@@ -16,6 +16,7 @@ const OWNED: &[(&str, &[&str])] = &[
         &["tokio-postgres", "deadpool-postgres", "postgres", "postgres-types", "postgres-protocol"],
     ),
     ("tierstack-otel", &["opentelemetry*", "tracing-opentelemetry"]),
+    ("tierstack-http", &["axum*", "tonic*"]),
 ];
 
 /// What talks to the outside. The core is built without any of it.
@@ -116,6 +117,9 @@ mod tests {
             ("tierstack-redis", "tokio-postgres", None, false),
             ("tierstack-http", "opentelemetry", None, false),
             ("tierstack-http", "http", None, true),
+            ("tierstack-http", "axum", None, true),
+            ("tierstack-postgres", "axum", None, false),
+            ("tierstack", "tonic", None, false),
             ("tierstack", "tierstack-redis", None, true),
             ("tierstack", "redis", None, false),
             ("tierstack", "deadpool-postgres", None, false),
