@@ -41,6 +41,8 @@ pub(crate) const ADDRESSES: &[Address] = &[
     Address { path: "/films", expect: Expect::Refused },
     Address { path: "/actresses/1", expect: Expect::Unknown },
     Address { path: "/stats", expect: Expect::Stats },
+    Address { path: "/health", expect: Expect::Stats },
+    Address { path: "/ready", expect: Expect::Stats },
 ];
 
 pub(crate) fn print(server: SocketAddr) {

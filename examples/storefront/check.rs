@@ -64,7 +64,7 @@ impl Check {
                 ensure!(second.cache_status.is_none(), "no tier was asked: {:?}", second.cache_status);
             }
         }
-        let is_error = second.body["error"].as_str().is_some_and(|text| !text.is_empty());
+        let is_error = second.body["detail"].as_str().is_some_and(|text| !text.is_empty());
         ensure!(is_error == (expected >= 400), "its body is {}", second.body);
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Check {
             ("/films/x/rate", r#"{"rental_rate": 1}"#, 400),
         ] {
             let answer = self.ask("PUT", path, body).await?;
-            ensure!(answer.code == code && answer.body["error"].is_string(), "{body}: expected {code}");
+            ensure!(answer.code == code && answer.body["detail"].is_string(), "{body}: expected {code}");
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Check {
         ensure!(cached.code == 200 && is_hit(&cached), "it was cached");
         for path in ["/films/77777", "/films?ids=7,77777"] {
             let answer = self.get(path).await?;
-            ensure!(answer.code == 503 && answer.body["error"].is_string(), "expected 503: {}", answer.body);
+            ensure!(answer.code == 503 && answer.body["detail"].is_string(), "expected 503: {}", answer.body);
         }
         let put = self.ask("PUT", "/films/7/rate", r#"{"rental_rate": 1}"#).await?;
         ensure!(put.code == 503, "it can't have been saved: {}", put.body);

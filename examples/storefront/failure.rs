@@ -1,23 +1,19 @@
 //! What a client is told when there is nothing to answer. The cause goes to the log.
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
-use tierstack::http::CacheStatus;
+use tierstack::http::axum::Problem;
 use tierstack::{BoxError, Error, ErrorKind};
 
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: StatusCode,
     text: String,
-    /// Boxed, as an error is moved more often than it is made.
-    status: Option<Box<CacheStatus>>,
 }
 
 impl Failure {
     fn new(code: StatusCode, text: impl Into<String>) -> Failure {
-        Failure { code, text: text.into(), status: None }
+        Failure { code, text: text.into() }
     }
 
     /// The request is wrong, and its sender is told how.
@@ -38,11 +34,6 @@ impl Failure {
     pub(crate) fn unwritable(cause: serde_json::Error) -> Failure {
         log(&cause);
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "the row can't be written as JSON")
-    }
-
-    /// Adds how the caches came to it.
-    pub(crate) fn with(self, status: CacheStatus) -> Failure {
-        Failure { status: Some(Box::new(status)), ..self }
     }
 }
 
@@ -75,7 +66,6 @@ fn log(mut error: &dyn std::error::Error) {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let header = self.status.map(|status| [status.header()]);
-        (self.code, header, Json(json!({ "error": self.text }))).into_response()
+        Problem::new(self.code, self.text).into_response()
     }
 }

@@ -5,46 +5,52 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tierstack::http::CacheStatus;
+use tierstack::http::Lookups;
+use tierstack::http::axum::Pk;
 
 use crate::failure::Failure;
 use crate::film::RATINGS;
-use crate::id::Id;
-use crate::reply::Reply;
-use crate::rows::Rows;
-use crate::shop::Shop;
+use crate::reply;
+use crate::shop::{Shop, named};
 
 /// More ids in one address are refused.
 const MOST_IDS: usize = 200;
 
 /// `GET /films/7`
-pub(crate) async fn one(State(shop): State<Arc<Shop>>, Id(film_id): Id) -> Result<Reply, Failure> {
-    let (film, status) = shop.named(&shop.films, &film_id).await?;
-    Reply::row(&*film, status)
+pub(crate) async fn one(
+    State(shop): State<Arc<Shop>>,
+    lookups: Lookups,
+    Pk(film_id): Pk<i32>,
+) -> Result<Response, Failure> {
+    reply::row(&*named(&lookups, &shop.films, film_id).await?)
 }
 
 /// `GET /films?ids=3,1,2`, `GET /films?rating=PG`
 pub(crate) async fn many(
     State(shop): State<Arc<Shop>>,
+    lookups: Lookups,
     parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
-) -> Result<Reply, Failure> {
+) -> Result<Response, Failure> {
     let Query(parameters) = parameters.map_err(Failure::bad_request)?;
-    let (pks, list, keeps_holes) = match &parameters[..] {
-        [(name, ids)] if name == "ids" => (by_ids(&shop, ids)?, CacheStatus::default(), true),
+    match &parameters[..] {
+        // Who asked for an id is told that there is none; a film that left a list is just not in it.
+        [(name, ids)] if name == "ids" => {
+            reply::rows(&lookups.objects_by_pks(&shop.films, by_ids(&shop, ids)?).await?)
+        }
         [(name, rating)] if name == "rating" => {
-            let (pks, list) = by_rating(&shop, rating).await?;
-            (pks, list, false)
+            if !RATINGS.contains(&&**rating) {
+                let known = RATINGS.join(", ");
+                return Err(Failure::bad_request(format!("{rating:?} is no rating: give one of {known}")));
+            }
+            let query = shop.films_by_rating.bind((rating.clone(),));
+            let films = lookups.list(&shop.films, &query).await?;
+            reply::row(&films.iter().map(|film| &**film).collect::<Vec<_>>())
         }
-        _ => {
-            return Err(Failure::bad_request("give either ids, as in ids=3,1,2, or rating, as in rating=PG"));
-        }
-    };
-    let Rows { mut rows, status } = shop.rows(&shop.films, &pks).await?;
-    // Who asked for an id is told that there is none; a film that left a list is just not in it.
-    rows.retain(|film| keeps_holes || film.is_some());
-    Reply::rows(&rows, list.and(status))
+        _ => Err(Failure::bad_request("give either ids, as in ids=3,1,2, or rating, as in rating=PG")),
+    }
 }
 
 fn by_ids(shop: &Shop, ids: &str) -> Result<Vec<i32>, Failure> {
@@ -55,22 +61,17 @@ fn by_ids(shop: &Shop, ids: &str) -> Result<Vec<i32>, Failure> {
     pks.collect::<Result<_, _>>().map_err(|error| Failure::bad_request(format!("ids: {error}")))
 }
 
-async fn by_rating(shop: &Shop, rating: &str) -> Result<(Vec<i32>, CacheStatus), Failure> {
-    if !RATINGS.contains(&rating) {
-        let known = RATINGS.join(", ");
-        return Err(Failure::bad_request(format!("{rating:?} is no rating: give one of {known}")));
-    }
-    shop.pks(&shop.films, shop.films_by_rating.bind((rating.to_owned(),))).await
-}
-
 /// `GET /films/7/actors`
-pub(crate) async fn actors(State(shop): State<Arc<Shop>>, Id(film_id): Id) -> Result<Reply, Failure> {
-    let (film, film_status) = shop.named(&shop.films, &film_id).await?;
-    let (cast, list) = shop.pks(&shop.cast, shop.cast_by_film.bind((film.film_id,))).await?;
-    let actor_ids: Vec<i32> = cast.iter().map(|(actor_id, _)| *actor_id).collect();
-    let Rows { mut rows, status } = shop.rows(&shop.actors, &actor_ids).await?;
-    rows.retain(Option::is_some);
-    Reply::rows(&rows, film_status.and(list).and(status))
+pub(crate) async fn actors(
+    State(shop): State<Arc<Shop>>,
+    lookups: Lookups,
+    Pk(film_id): Pk<i32>,
+) -> Result<Response, Failure> {
+    let film = named(&lookups, &shop.films, film_id).await?;
+    let cast = lookups.pks(&shop.cast, &shop.cast_by_film.bind((film.film_id,))).await?;
+    let mut actors = lookups.objects_by_pks(&shop.actors, cast.iter().map(|(actor_id, _)| *actor_id)).await?;
+    actors.retain(Option::is_some);
+    reply::rows(&actors)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,10 +83,9 @@ pub(crate) struct Rate {
 /// `PUT /films/7/rate` with `{"rental_rate": 4.99}`
 pub(crate) async fn set_rate(
     State(shop): State<Arc<Shop>>,
-    Id(film_id): Id,
+    Pk(pk): Pk<i32>,
     body: Result<Json<Rate>, JsonRejection>,
 ) -> Result<Json<Value>, Failure> {
-    let pk = shop.films.parse_pk(&film_id).map_err(Failure::bad_request)?;
     let Json(Rate { rental_rate }) = body.map_err(|rejection| Failure::bad_request(rejection.body_text()))?;
     // What numeric(4,2) holds. A rate that would be rounded is refused, too.
     let cents = rental_rate * 100.0;
@@ -93,7 +93,7 @@ pub(crate) async fn set_rate(
         return Err(Failure::bad_request("rental_rate: give an amount from 0 to 99.99, in whole cents"));
     }
     if !shop.set_rate(pk, rental_rate).await? {
-        return Err(Failure::not_found(format!("there is no film {film_id}")));
+        return Err(Failure::not_found(format!("there is no film {pk}")));
     }
     Ok(Json(json!({ "film_id": pk, "rental_rate": rental_rate })))
 }

@@ -19,11 +19,9 @@ mod failure;
 mod film;
 mod film_actor;
 mod films;
-mod id;
 mod people;
 mod rental;
 mod reply;
-mod rows;
 mod servers;
 mod shop;
 mod stats;
@@ -35,6 +33,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::routing::{get, put};
+use tierstack::http::LookupsLayer;
+use tierstack::http::axum::health_routes;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -104,6 +104,8 @@ fn router(shop: Arc<Shop>) -> Router {
         .route("/customers/{customer_id}", get(people::customer))
         .route("/customers/{customer_id}/rentals", get(people::rentals))
         .route("/stats", get(stats::all))
+        .layer(LookupsLayer::new())
+        .merge(health_routes(shop.namespace.clone()))
         .fallback(async || Failure::not_found("there is no such address"))
         .with_state(shop)
 }

@@ -3,31 +3,40 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
+use tierstack::http::Lookups;
+use tierstack::http::axum::Pk;
 
 use crate::failure::Failure;
-use crate::id::Id;
-use crate::reply::Reply;
-use crate::rows::Rows;
-use crate::shop::Shop;
+use crate::reply;
+use crate::shop::{Shop, named};
 
 /// `GET /actors/1`
-pub(crate) async fn actor(State(shop): State<Arc<Shop>>, Id(actor_id): Id) -> Result<Reply, Failure> {
-    let (actor, status) = shop.named(&shop.actors, &actor_id).await?;
-    Reply::row(&*actor, status)
+pub(crate) async fn actor(
+    State(shop): State<Arc<Shop>>,
+    lookups: Lookups,
+    Pk(actor_id): Pk<i32>,
+) -> Result<Response, Failure> {
+    reply::row(&*named(&lookups, &shop.actors, actor_id).await?)
 }
 
 /// `GET /customers/1`
-pub(crate) async fn customer(State(shop): State<Arc<Shop>>, Id(customer_id): Id) -> Result<Reply, Failure> {
-    let (customer, status) = shop.named(&shop.customers, &customer_id).await?;
-    Reply::row(&*customer, status)
+pub(crate) async fn customer(
+    State(shop): State<Arc<Shop>>,
+    lookups: Lookups,
+    Pk(customer_id): Pk<i32>,
+) -> Result<Response, Failure> {
+    reply::row(&*named(&lookups, &shop.customers, customer_id).await?)
 }
 
 /// `GET /customers/1/rentals`
-pub(crate) async fn rentals(State(shop): State<Arc<Shop>>, Id(customer_id): Id) -> Result<Reply, Failure> {
-    let (customer, customer_status) = shop.named(&shop.customers, &customer_id).await?;
+pub(crate) async fn rentals(
+    State(shop): State<Arc<Shop>>,
+    lookups: Lookups,
+    Pk(customer_id): Pk<i32>,
+) -> Result<Response, Failure> {
+    let customer = named(&lookups, &shop.customers, customer_id).await?;
     let query = shop.rentals_by_customer.bind((customer.customer_id,));
-    let (pks, list) = shop.pks(&shop.rentals, query).await?;
-    let Rows { mut rows, status } = shop.rows(&shop.rentals, &pks).await?;
-    rows.retain(Option::is_some);
-    Reply::rows(&rows, customer_status.and(list).and(status))
+    let rentals = lookups.list(&shop.rentals, &query).await?;
+    reply::row(&rentals.iter().map(|rental| &**rental).collect::<Vec<_>>())
 }

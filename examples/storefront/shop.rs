@@ -1,13 +1,15 @@
 //! The shop: one cache for each entity, and the only place that writes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tierstack::http::Lookups;
 use tierstack::postgres::deadpool_postgres::{Manager, Pool, Runtime, Timeouts};
 use tierstack::postgres::tokio_postgres::{Config, NoTls};
 use tierstack::postgres::{PgEntity, PgOrigin};
 use tierstack::redis::{RedisSettings, RedisTier};
-use tierstack::{Cache, L1, Moment, Namespace, Query};
+use tierstack::{Cache, Entity, L1, Namespace, Query};
 
 use crate::actor::Actor;
 use crate::customer::Customer;
@@ -28,7 +30,7 @@ pub(crate) struct Shop {
     pub(crate) rentals_by_customer: Query<Rental, (i32,)>,
     /// Origin of all of them, and the way of the writes.
     pub(crate) pool: Pool,
-    namespace: Namespace,
+    pub(crate) namespace: Namespace,
 }
 
 /// A request that finds no connection in this time fails, rather than wait for the lookup's whole time.
@@ -63,11 +65,6 @@ impl Shop {
         })
     }
 
-    /// Now, on the clock of the caches.
-    pub(crate) fn now(&self) -> Moment {
-        self.namespace.now()
-    }
-
     /// Sets the price of a film, and says whether there is such a film.
     ///
     /// # Errors
@@ -98,6 +95,15 @@ impl Shop {
         self.namespace.shutdown().await;
         self.pool.close();
     }
+}
+
+/// The row that a path names.
+///
+/// # Errors
+/// 404 if there is none; 503 if it could not be loaded.
+pub(crate) async fn named<E: Entity>(lookups: &Lookups, of: &Cache<E>, pk: E::Pk) -> Result<Arc<E>, Failure> {
+    let row = lookups.get(of, pk.clone()).await?;
+    row.ok_or_else(|| Failure::not_found(format!("there is no {} {pk:?}", E::schema().table)))
 }
 
 fn cache<E: PgEntity>(namespace: &Namespace, pool: &Pool) -> Result<Cache<E>> {
