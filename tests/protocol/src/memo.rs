@@ -176,6 +176,7 @@ fn invalidate(key: &WireKey, ask: &Invalidation) -> Invalidate {
         drop_holds: ask.drops.iter().filter_map(some).collect(),
         token: ask.token.bytes(),
         claim: some(&ask.claim).map(|right| (right, LIFE)),
+        spares: some(&ask.spares),
         finished: ask.finished,
         life: LIFE,
     }

@@ -1,6 +1,7 @@
 //! The layer, and what all services it makes share.
 
 use std::borrow::{Borrow, Cow};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ impl<Req: CacheKey, Res> Parts<Req, Res> {
 
     async fn deliver(&self, keys: &[WireKey], forget: impl Fn() + Send) -> Result<(), Error> {
         self.counters.add(Event::Invalidation, keys.len());
-        deliver(&self.namespace, keys, &Mark::finished(), forget).await.map(drop)
+        deliver(&self.namespace, keys, &Mark::finished(), &BTreeMap::new(), forget).await.map(drop)
     }
 }
 

@@ -7,7 +7,7 @@ use super::mark::{Mark, Marked};
 use super::retry::Queue;
 use super::settings::WriteSettings;
 use super::stats::{WriteCounters, WriteEvent, WriteStats};
-use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Moment, Namespace, Random, Tier, WireKey};
+use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Moment, Namespace, Random, Tier, Token, WireKey};
 
 /// What the writes of one namespace share.
 pub(crate) struct Writes {
@@ -65,8 +65,8 @@ impl Writes {
     }
 }
 
-/// Marks `keys` in the shared tier of `namespace`, if it has one, a part of them at a time; then makes this node `forget`
-/// them. What did not reach the tier, of a write that has ended, is kept and sent again.
+/// Marks `keys` in the shared tier of `namespace`, if it has one, a part of them at a time, but for what bears the token
+/// `spared` at its key; then makes this node `forget` them. What did not reach the tier, of a write that has ended, is kept and sent again.
 ///
 /// # Cancel safety
 /// Once polled, it does all of that, though it is dropped: what is not known to have reached the tier is kept.
@@ -74,6 +74,7 @@ pub(crate) async fn deliver(
     namespace: &Namespace,
     keys: &[WireKey],
     mark: &Mark,
+    spared: &BTreeMap<WireKey, Token>,
     forget: impl Fn() + Send,
 ) -> Result<Marked, Error> {
     let writes = &namespace.shared().writes;
@@ -85,7 +86,10 @@ pub(crate) async fn deliver(
         None => delivering.left = &[],
         Some(tier) => {
             while let Some(part) = delivering.left.chunks(writes.settings.max_batch).next() {
-                let ask = |key| mark.ask(key, writes.random.token(), life);
+                let ask = |key| Invalidate {
+                    spares: spared.get(key).copied(),
+                    ..mark.ask(key, writes.random.token(), life)
+                };
                 let asks: Vec<Invalidate> = part.iter().map(ask).collect();
                 let failures = writes.ask(&**tier, &asks).await;
                 delivering.failed.extend(failures.iter().map(|(place, _)| &part[*place]));
