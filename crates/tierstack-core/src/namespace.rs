@@ -221,7 +221,8 @@ impl Namespace {
     /// that is derived from them. It costs L2 two records for each entity, however many rows there are.
     ///
     /// # Errors
-    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told of all of it, as for
+    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told of all of it, and
+    /// [`Invalid`](crate::ErrorKind::Invalid) inside an open transaction, as for
     /// [`Cache::invalidate`](crate::Cache::invalidate).
     ///
     /// # Cancel safety
@@ -232,7 +233,10 @@ impl Namespace {
         for entity in entities {
             touched.all_of(&KeyFormat::new(self.name(), &entity, None, &[], 0)?);
         }
-        if touched.is_empty() { Ok(()) } else { touched.mark(Mark::finished()).await.map(drop) }
+        if touched.is_empty() {
+            return Ok(());
+        }
+        touched.mark(Mark::finished()).await.map(drop).and(self.0.writes.check_none_open())
     }
 
     /// Whether a floor stands longer than any load of a cache with those settings.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::mark::{Mark, Marked};
+use super::open::Open;
 use super::retry::Queue;
 use super::settings::WriteSettings;
 use super::stats::{WriteCounters, WriteEvent, WriteStats};
@@ -18,6 +19,7 @@ pub(crate) struct Writes {
     pub(crate) settings: WriteSettings,
     pub(super) counters: WriteCounters,
     pub(super) queue: Queue,
+    pub(super) open: Open,
 }
 
 impl Writes {
@@ -28,8 +30,8 @@ impl Writes {
         random: Random,
         settings: WriteSettings,
     ) -> Arc<Self> {
-        let (counters, queue) = (WriteCounters::default(), Queue::default());
-        Arc::new(Writes { tier, channel, clock, random, settings, counters, queue })
+        let (counters, queue, open) = (WriteCounters::default(), Queue::default(), Open::default());
+        Arc::new(Writes { tier, channel, clock, random, settings, counters, queue, open })
     }
 
     /// What was counted up to now.

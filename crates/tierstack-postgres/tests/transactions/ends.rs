@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use tierstack_core::ErrorKind;
-use tierstack_postgres::PgTransactions;
 use tierstack_postgres::tokio_postgres::{self, error::SqlState};
 use tierstack_postgres::transactions::{CommitError, Outcome, TransactionSettings, Transactions};
+use tierstack_postgres::{PgOrigin, PgTransactions};
 
 use crate::support::watched::{Item, Nodes, Told, until};
 use crate::{is_pending, rename, transactions};
@@ -149,4 +149,35 @@ fn settings_are_checked() {
         assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains(name), "{error}");
     }
     Transactions::new(&writer, TransactionSettings::default()).unwrap();
+}
+
+/// Proves that an invalidation inside an open transaction takes effect and is an error, that the end of the transaction, however
+/// it comes, ends that, and that no end of one trips over it.
+#[tokio::test]
+async fn an_invalidation_inside_a_transaction_is_told() {
+    let nodes = Nodes::new();
+    let origin = PgOrigin::new(nodes.pool.clone());
+    let items = nodes.writer.cache::<Item>().origin(origin).build().unwrap();
+    let mut client = nodes.database.client().await;
+    let task = tokio::spawn(async move {
+        for end in 0..4 {
+            let before = nodes.tier.finished().len();
+            let mut tx = nodes.writer.transaction(&mut client).await.unwrap();
+            rename(&mut tx, &format!("uno {end}")).await;
+            let error = items.invalidate([1]).await.unwrap_err();
+            assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("touch"), "{error}");
+            assert_eq!(nodes.tier.finished().len(), before + 1, "it is done all the same");
+            match end {
+                0 => drop(tx.commit().await.unwrap()),
+                1 => tx.rollback().await.unwrap(),
+                2 => {
+                    tx.batch_execute("commit").await.unwrap();
+                    assert_eq!(tx.commit().await.unwrap_err().outcome(), Outcome::EndedBefore);
+                }
+                _ => drop(tx),
+            }
+            items.invalidate([1]).await.unwrap();
+        }
+    });
+    task.await.unwrap();
 }
