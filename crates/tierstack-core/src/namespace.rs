@@ -16,7 +16,7 @@ use crate::tier::BoxFuture;
 use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
     BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark,
-    Moment, Random, Settings, Tier, Token,
+    Moment, Random, Schema, Settings, Tier, Token,
 };
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     listening: Option<Listening>,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
     caches: Mutex<HashMap<String, Vec<Weak<dyn Local>>>>,
+    /// Keys of what other services cache, and this node need not.
+    also: Box<[KeyFormat]>,
     drains: Mutex<Vec<Weak<dyn Drain>>>,
 }
 
@@ -70,6 +72,7 @@ impl Namespace {
             clock: Clock::system(),
             random: Random::system(),
             writes: WriteSettings::default(),
+            also: Vec::new(),
         }
     }
 
@@ -217,8 +220,9 @@ impl Namespace {
         Ok(())
     }
 
-    /// Makes every tier forget all rows and responses of every entity and service that this node has a cache of, and all
-    /// that is derived from them. It costs L2 two records for each entity, however many rows there are.
+    /// Makes every tier forget all rows and responses of every entity and service that this node has a cache of, or was told
+    /// of when it was built ([`also`](NamespaceBuilder::also)), and all that is derived from them. It costs L2 two records
+    /// for each entity, however many rows there are.
     ///
     /// # Errors
     /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told of all of it, and
@@ -233,6 +237,7 @@ impl Namespace {
         for entity in entities {
             touched.all_of(&KeyFormat::new(self.name(), &entity, None, &[], 0)?);
         }
+        self.0.also.iter().for_each(|format| touched.all_of(format));
         if touched.is_empty() {
             return Ok(());
         }
@@ -288,6 +293,7 @@ pub struct NamespaceBuilder {
     clock: Clock,
     random: Random,
     writes: WriteSettings,
+    also: Vec<Schema>,
 }
 
 impl NamespaceBuilder {
@@ -326,16 +332,26 @@ impl NamespaceBuilder {
         self
     }
 
+    /// Names what other services cache under this name, for [`Namespace::invalidate_all`] to reach it from a node that has no
+    /// cache of it: `Schema::table("actor")`, or an entity's own. Only the table counts, and the database schema it is in;
+    /// the name of a service that is cached counts as a table's.
+    pub fn also(mut self, entities: impl IntoIterator<Item = Schema>) -> Self {
+        self.also.extend(entities);
+        self
+    }
+
     /// Checks the settings. Asks no server, and needs no runtime.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, over 64 bytes, or has a character that would have to
-    /// be escaped in every key; or if a limit or a time can't be, with what to change.
+    /// be escaped in every key; if a name of an entity is empty; or if a limit or a time can't be, with what to change.
     pub fn build(self) -> Result<Namespace, Error> {
-        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes } = self;
+        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes, also } = self;
         check_name("namespace", &name)?;
         settings.check()?;
         writes.check()?;
+        let format = |schema| Schema { projection: None, ..schema }.key_format(&name, 0);
+        let also = also.into_iter().map(format).collect::<Result<_, _>>()?;
         let channel = Channel::of(&name);
         let listening = tier
             .as_ref()
@@ -350,6 +366,7 @@ impl NamespaceBuilder {
             clock,
             random,
             caches: Mutex::default(),
+            also,
             drains: Mutex::default(),
         })))
     }

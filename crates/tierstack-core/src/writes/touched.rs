@@ -137,7 +137,8 @@ impl Touched {
         Ok(Marked { claimed: Some(claimed), grounds, sync, ..marked? })
     }
 
-    /// The same, but what bears the token beside its key stays, in every tier: all nodes are told of it, too.
+    /// The same, but what bears the token beside its key stays, in every tier: all nodes are told of it, too. What did not
+    /// reach L2 is sent again without sparing anything.
     pub(super) async fn mark_sparing(
         &self,
         mark: &Mark,
