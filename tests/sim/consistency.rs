@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tests::{Film, Repository, film};
 use tierstack_core::{
-    BoxFuture, Bus, Cache, Channel, Clock, Fill, Filled, Invalidate, Invalidated, L1, LeaseFor, Leased,
-    Level, Lookup, ManualClock, MemoryTier, Namespace, Random, Reply, Tier, WireKey,
+    BoxFuture, Cache, Channel, Clock, Fill, Filled, Invalidate, Invalidated, L1, LeaseFor, Leased, Level,
+    Lookup, ManualClock, MemoryTier, Namespace, Random, Reply, Tier, WireKey,
 };
 use tokio::sync::Semaphore;
 
@@ -89,10 +89,6 @@ impl Tier for LateInvalidations {
             self.1.acquire().await.unwrap().forget();
             self.0.invalidate(channel, invalidations).await
         })
-    }
-
-    fn bus(&self) -> Option<Arc<dyn Bus>> {
-        self.0.bus()
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tests::{Film, FilmTitle, film, steady};
+use tests::{Film, FilmTitle, film};
 use tierstack_core::{
     BoxFuture, Cache, Channel, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Level,
     Lookup, Mark, MemoryTier, Namespace, Reply, Stamp, Tier, Touched, WireKey, Xid,
@@ -25,15 +25,11 @@ fn written(pk: i32, version: i64) -> Film {
     Film { version, ..film(pk) }
 }
 
-/// The shop's tier, whose invalidations wait for permits, and nodes over that.
-fn late(shop: &Shop) -> (Arc<LateInvalidations>, impl Fn() -> Cache<Film>) {
-    let tier = Arc::new(LateInvalidations(MemoryTier::clone(&shop.tier), Semaphore::new(0)));
-    let over = tier.clone();
-    let node = move || {
-        let node = Namespace::builder("shop").l2_shared(over.clone()).bus(steady());
-        shop.films_of(&node.clock(shop.manual.clock()).random(shop.random.clone()).build().unwrap())
-    };
-    (tier, node)
+/// A node whose invalidations wait for permits, after the first, and its tier, which is the shop's.
+fn late(shop: &Shop) -> (Arc<LateInvalidations>, Cache<Film>) {
+    let tier = Arc::new(LateInvalidations(MemoryTier::clone(&shop.tier), Semaphore::new(1)));
+    let node = Namespace::builder("shop").l2_shared(tier.clone()).clock(shop.manual.clock());
+    (tier, shop.films_of(&node.random(shop.random.clone()).build().unwrap()))
 }
 
 /// Where a node has the first film from.
@@ -91,12 +87,11 @@ async fn a_row_that_is_put_is_told() {
 #[tokio::test(start_paused = true)]
 async fn what_was_read_of_a_row_that_is_put_stays() {
     let shop = Shop::new(1);
-    let (tier, node) = late(&shop);
-    let nodes = [node(), node()];
+    let (tier, films) = late(&shop);
+    let nodes = [films, shop.films()];
     for films in &nodes {
         films.get(1).await.unwrap();
     }
-    tier.1.add_permits(1);
     let mut write = nodes[0].begin_write([1], WITHIN).await.unwrap();
     settle().await;
     land(&shop, 1, 1);
@@ -119,9 +114,7 @@ async fn what_was_read_of_a_row_that_is_put_stays() {
 async fn a_commit_that_is_delivered_late_spares_nothing() {
     let shop = Shop::new(1);
     let other = shop.films();
-    let (tier, node) = late(&shop);
-    let films = node();
-    tier.1.add_permits(1);
+    let (tier, films) = late(&shop);
     let mut write = films.begin_write([1], WITHIN).await.unwrap();
     land(&shop, 1, 1);
     write.put(&films, written(1, 1)).unwrap();
