@@ -157,6 +157,8 @@ async fn a_prepared_transaction_is_under_way() {
     rig.mark(1, xid).await;
     writer.batch_execute(&format!("prepare transaction '{}'", database.name)).await.unwrap();
     drop(writer);
+    // A later one has ended: the snapshot goes beyond the prepared one, and lists it.
+    other.batch_execute("update item set name = 'zwei' where id = 2").await.unwrap();
     for _ in 0..2 {
         assert_eq!(rig.name(1).await, "one");
         assert_eq!(rig.stamp(1), None, "the transaction is prepared");
