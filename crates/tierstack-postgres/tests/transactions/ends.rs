@@ -1,12 +1,13 @@
 //! How a transaction ends, other than by a COMMIT that is answered.
 
 use serde_json::json;
-use tierstack_core::ErrorKind;
+use tierstack_core::{ErrorKind, Xid};
 use tierstack_postgres::tokio_postgres::{self, error::SqlState};
 use tierstack_postgres::transactions::{CommitError, Outcome, TransactionSettings, Transactions};
 use tierstack_postgres::{PgOrigin, PgTransactions};
 
 use crate::support::watched::{Item, Nodes, Told, until};
+use crate::support::xid_of;
 use crate::{is_pending, rename, transactions};
 
 fn code(error: &CommitError) -> Option<&SqlState> {
@@ -133,6 +134,32 @@ async fn a_transaction_that_ended_itself_is_an_error() {
         assert_eq!(nodes.tier.told()[told..], [Told { xids: vec![], finished: true, keys: 2 }], "{end}");
         assert_eq!(nodes.name(1).await, name, "{end}");
     }
+}
+
+/// Proves that a transaction which a statement of its own prepared is an error, and forgotten; that while it is prepared loads
+/// have not seen it, and fill L2; and that it takes an invalidation after COMMIT PREPARED to end what they filled.
+#[tokio::test]
+async fn two_phase_commit_is_left_to_an_invalidation() {
+    let nodes = Nodes::new();
+    nodes.name(1).await;
+    let (mut client, other) = (nodes.database.client().await, nodes.database.client().await);
+    let mut tx = nodes.writer.transaction(&mut client).await.unwrap();
+    rename(&mut tx, "uno").await;
+    let id = tx.query_one("select pg_current_xact_id()::text", &[]).await.unwrap();
+    let id = id.get::<_, &str>(0).parse().unwrap();
+    // Its name is the server's, not the database's.
+    let name = &nodes.database.name;
+    tx.batch_execute(&format!("prepare transaction '{name}'")).await.unwrap();
+    assert_eq!(tx.commit().await.unwrap_err().outcome(), Outcome::EndedBefore);
+    assert_eq!(nodes.tier.told(), [Told { xids: vec![], finished: true, keys: 2 }]);
+    let xid = Xid { id, ..xid_of(&other).await };
+    assert_eq!(nodes.name(1).await, "one");
+    assert!(!nodes.in_l2(1).unwrap().has_seen(&xid));
+    other.batch_execute(&format!("commit prepared '{name}'")).await.unwrap();
+    assert_eq!(nodes.name(1).await, "one", "nobody has told of it");
+    nodes.items.invalidate([1]).await.unwrap();
+    assert_eq!(nodes.name(1).await, "uno");
+    assert!(nodes.in_l2(1).unwrap().has_seen(&xid));
 }
 
 /// Proves that each setting that can't be is refused.
