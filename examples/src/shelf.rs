@@ -32,7 +32,10 @@ impl Entity for Film {
 
 /// Six films, and what was asked of them.
 #[derive(Clone)]
-pub struct Shelf(Arc<Mutex<(BTreeMap<i32, Film>, Vec<String>)>>);
+pub struct Shelf(Arc<Mutex<Table>>);
+
+/// The films, and what was asked.
+type Table = (BTreeMap<i32, Film>, Vec<String>);
 
 impl Shelf {
     /// Films 1 to 6, odd ones PG and even ones R.
@@ -46,7 +49,7 @@ impl Shelf {
         Shelf(Arc::new(Mutex::new(((1..=6).map(film).collect(), Vec::new()))))
     }
 
-    fn lock(&self) -> MutexGuard<'_, (BTreeMap<i32, Film>, Vec<String>)> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

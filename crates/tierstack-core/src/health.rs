@@ -1,17 +1,18 @@
 //! What a node can say of itself: whether its tiers can be reached, what failed last, and whether it hears.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::time::millis;
-use crate::{Error, Moment};
+use crate::{Error, ErrorKind, KeyFormat, Moment, Namespace, Tier};
 
 /// The health of a namespace on this node, as of the moment it was asked.
 ///
-/// It bears texts of our own errors only, which name no key, no value and no server; what caused them is in the errors that
-/// callers get. As JSON, times are milliseconds.
+/// It bears the texts of errors, which name no key and no value, and may quote what a server said; what caused them is in the
+/// errors that callers get. As JSON, times are milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
@@ -102,7 +103,7 @@ impl Health {
     }
 
     /// What all of it comes to.
-    pub(crate) fn judged(mut self, is_ending: bool) -> Self {
+    fn judged(mut self, is_ending: bool) -> Self {
         let l2_gone = self.l2.as_ref().is_some_and(|l2| !l2.reachable);
         let is_deaf = matches!(self.bus, BusHealth::Deaf { .. });
         self.state = match (is_ending, l2_gone || is_deaf || self.undelivered > 0) {
@@ -111,6 +112,77 @@ impl Health {
             (false, false) => State::Up,
         };
         self
+    }
+}
+
+impl Namespace {
+    /// How this node is: whether L2 can be reached, which is asked for one key that is never there; whether it hears; what
+    /// failed last, in L2 and at each origin, which is not asked. It takes `l2_timeout` of the writes' settings at most.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if it is dropped.
+    pub async fn health(&self) -> Health {
+        self.health_of(|_, _| true).await
+    }
+
+    /// The same, of those caches only: by table, or name of a layer, and projection.
+    pub(crate) async fn health_of(&self, is_wanted: impl Fn(&str, Option<&str>) -> bool) -> Health {
+        let writes = &self.shared().writes;
+        let reachable = match &writes.tier {
+            None => None,
+            Some(tier) => Some(self.reads(&**tier).await),
+        };
+        let now = self.now();
+        let mut l2_fault = writes.fault.fault(now);
+        let mut caches = Vec::new();
+        for (table, cache) in self.caches_by_table() {
+            let counters = cache.counters();
+            l2_fault = later(l2_fault, counters.l2_fault.fault(now));
+            let projection = cache.projection();
+            if is_wanted(&table, projection) {
+                // An entity in a schema of the database has a NUL between the two names.
+                let table = table.replace('\0', ".");
+                caches.push(CacheHealth {
+                    name: projection
+                        .map_or_else(|| table.clone(), |projection| format!("{table}/{projection}")),
+                    l1_entries: cache.l1_entries(),
+                    last_load_error: counters.load_fault.fault(now),
+                });
+            }
+        }
+        caches.sort_by(|one, other| one.name.cmp(&other.name));
+        let (written, listening) = (writes.stats(), self.listening());
+        let bus = listening.map_or(BusHealth::None, |listening| {
+            let stats = listening.stats();
+            bus(stats.subscriptions, stats.deaf_for, listening.listens())
+        });
+        let health = Health {
+            state: State::Up,
+            namespace: self.name().to_owned(),
+            l2: reachable.map(|reachable| TierHealth { reachable, last_error: l2_fault }),
+            bus,
+            undelivered: written.undelivered,
+            undelivered_for_ms: written.oldest_undelivered.map(crate::time::millis),
+            caches,
+        };
+        health.judged(self.shared().is_ending.load(Ordering::Acquire))
+    }
+
+    /// Whether the tier answers a read of a key at which nothing stands.
+    async fn reads(&self, tier: &dyn Tier) -> bool {
+        let Ok(format) = KeyFormat::new(self.name(), "!health", None, &[], 0) else { return false };
+        let (writes, keys) = (&self.shared().writes, [format.special("read")]);
+        let until = self.shared().clock.coarse().plus(writes.settings.l2_timeout);
+        let late = || Error::new(ErrorKind::Unavailable, "L2 did not answer in time: see l2_timeout");
+        let read = self.shared().clock.before(until, tier.read(&keys)).await.ok_or_else(late);
+        match read.map(|reply| reply.each.into_iter().next()) {
+            Ok(Some(Ok(_))) => true,
+            Ok(None) => false,
+            Ok(Some(Err(error))) | Err(error) => {
+                writes.fault.note(self.shared().clock.coarse(), &error);
+                false
+            }
+        }
     }
 }
 
@@ -124,19 +196,19 @@ impl LastFault {
     }
 
     /// It, as of `now`, with how long ago it was.
-    pub(crate) fn fault(&self, now: Moment) -> Option<Fault> {
+    fn fault(&self, now: Moment) -> Option<Fault> {
         let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noted.as_ref().map(|(at, error)| Fault { text: error.to_string(), ago_ms: millis(now.since(*at)) })
     }
 }
 
 /// The later of two.
-pub(crate) fn later(one: Option<Fault>, other: Option<Fault>) -> Option<Fault> {
+fn later(one: Option<Fault>, other: Option<Fault>) -> Option<Fault> {
     one.into_iter().chain(other).min_by_key(|fault| fault.ago_ms)
 }
 
 /// How long the bus has been deaf, in its health.
-pub(crate) fn bus(subscriptions: u64, deaf_for: Option<Duration>, listens: bool) -> BusHealth {
+fn bus(subscriptions: u64, deaf_for: Option<Duration>, listens: bool) -> BusHealth {
     match deaf_for {
         None => BusHealth::Alive,
         Some(_) if subscriptions == 0 && !listens => BusHealth::Idle,

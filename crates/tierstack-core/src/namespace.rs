@@ -14,12 +14,11 @@ use serde::de::DeserializeOwned;
 use crate::bus::{Hearing, Listening};
 use crate::cache::CacheBuilder;
 use crate::counters::Counters;
-use crate::health::{self, CacheHealth, Health, State, TierHealth};
 use crate::tier::BoxFuture;
 use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
-    BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, ErrorKind, KeyFormat,
-    Mark, Moment, Random, Settings, Tier, Token,
+    BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark,
+    Moment, Random, Schema, Settings, Tier, Token,
 };
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
@@ -42,9 +41,11 @@ pub(crate) struct Shared {
     listening: Option<Listening>,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
     caches: Mutex<HashMap<String, Vec<Weak<dyn Local>>>>,
+    /// Keys of what other services cache, and this node need not.
+    also: Box<[KeyFormat]>,
     drains: Mutex<Vec<Weak<dyn Drain>>>,
     /// A shutdown has begun.
-    is_ending: AtomicBool,
+    pub(crate) is_ending: AtomicBool,
 }
 
 /// What an invalidation does to one cache of this node, after it was done in the shared tier.
@@ -79,6 +80,7 @@ impl Namespace {
             clock: Clock::system(),
             random: Random::system(),
             writes: WriteSettings::default(),
+            also: Vec::new(),
         }
     }
 
@@ -146,83 +148,19 @@ impl Namespace {
         self.0.writes.drain().await
     }
 
-    /// How this node is: whether L2 can be reached, which is asked for one key that is never there; whether it hears; what
-    /// failed last, in L2 and at each origin, which is not asked. It takes `l2_timeout` of the writes' settings at most.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost if it is dropped.
-    pub async fn health(&self) -> Health {
-        self.health_of(|_, _| true).await
-    }
-
-    /// The same, of those caches only: by table, or name of a layer, and projection.
-    pub(crate) async fn health_of(&self, is_wanted: impl Fn(&str, Option<&str>) -> bool) -> Health {
-        let writes = &self.0.writes;
-        let reachable = match &writes.tier {
-            None => None,
-            Some(tier) => Some(self.reads(&**tier).await),
-        };
-        let now = self.now();
-        let mut l2_fault = writes.fault.fault(now);
-        let mut caches = Vec::new();
-        for (table, cache) in self.caches_by_table() {
-            let counters = cache.counters();
-            l2_fault = health::later(l2_fault, counters.l2_fault.fault(now));
-            let projection = cache.projection();
-            if is_wanted(&table, projection) {
-                // An entity in a schema of the database has a NUL between the two names.
-                let table = table.replace('\0', ".");
-                caches.push(CacheHealth {
-                    name: projection
-                        .map_or_else(|| table.clone(), |projection| format!("{table}/{projection}")),
-                    l1_entries: cache.l1_entries(),
-                    last_load_error: counters.load_fault.fault(now),
-                });
-            }
-        }
-        caches.sort_by(|one, other| one.name.cmp(&other.name));
-        let (written, listening) = (writes.stats(), self.0.listening.as_ref());
-        let bus = listening.map_or(health::BusHealth::None, |listening| {
-            let stats = listening.stats();
-            health::bus(stats.subscriptions, stats.deaf_for, listening.listens())
-        });
-        let health = Health {
-            state: State::Up,
-            namespace: self.name().to_owned(),
-            l2: reachable.map(|reachable| TierHealth { reachable, last_error: l2_fault }),
-            bus,
-            undelivered: written.undelivered,
-            undelivered_for_ms: written.oldest_undelivered.map(crate::time::millis),
-            caches,
-        };
-        health.judged(self.0.is_ending.load(Ordering::Acquire))
-    }
-
-    /// Whether the tier answers a read of a key at which nothing stands.
-    async fn reads(&self, tier: &dyn Tier) -> bool {
-        let Ok(format) = KeyFormat::new(self.name(), "!health", None, &[], 0) else { return false };
-        let (writes, keys) = (&self.0.writes, [format.special("read")]);
-        let until = self.0.clock.coarse().plus(writes.settings.l2_timeout);
-        let late = || Error::new(ErrorKind::Unavailable, "L2 did not answer in time: see l2_timeout");
-        let read = self.0.clock.before(until, tier.read(&keys)).await.ok_or_else(late);
-        match read.map(|reply| reply.each.into_iter().next()) {
-            Ok(Some(Ok(_))) => true,
-            Ok(None) => false,
-            Ok(Some(Err(error))) | Err(error) => {
-                writes.fault.note(self.0.clock.coarse(), &error);
-                false
-            }
-        }
-    }
-
     /// The caches that are there, each with its table or name.
-    fn caches_by_table(&self) -> Vec<(String, Arc<dyn Local>)> {
+    pub(crate) fn caches_by_table(&self) -> Vec<(String, Arc<dyn Local>)> {
         let caches = self.caches();
         let of_table = |(table, caches): (&String, &Vec<Weak<dyn Local>>)| {
             let there = caches.iter().filter_map(Weak::upgrade);
             there.map(|cache| (table.clone(), cache)).collect::<Vec<_>>()
         };
         caches.iter().flat_map(of_table).collect()
+    }
+
+    /// What hears, if the tier tells of invalidations.
+    pub(crate) fn listening(&self) -> Option<&Listening> {
+        self.0.listening.as_ref()
     }
 
     /// What says whether L1 may answer.
@@ -306,11 +244,13 @@ impl Namespace {
         Ok(())
     }
 
-    /// Makes every tier forget all rows and responses of every entity and service that this node has a cache of, and all
-    /// that is derived from them. It costs L2 two records for each entity, however many rows there are.
+    /// Makes every tier forget all rows and responses of every entity and service that this node has a cache of, or was told
+    /// of when it was built ([`also`](NamespaceBuilder::also)), and all that is derived from them. It costs L2 two records
+    /// for each entity, however many rows there are.
     ///
     /// # Errors
-    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told of all of it, as for
+    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told of all of it, and
+    /// [`Invalid`](crate::ErrorKind::Invalid) inside an open transaction, as for
     /// [`Cache::invalidate`](crate::Cache::invalidate).
     ///
     /// # Cancel safety
@@ -321,7 +261,11 @@ impl Namespace {
         for entity in entities {
             touched.all_of(&KeyFormat::new(self.name(), &entity, None, &[], 0)?);
         }
-        if touched.is_empty() { Ok(()) } else { touched.mark(Mark::finished()).await.map(drop) }
+        self.0.also.iter().for_each(|format| touched.all_of(format));
+        if touched.is_empty() {
+            return Ok(());
+        }
+        touched.mark(Mark::finished()).await.map(drop).and(self.0.writes.check_none_open())
     }
 
     /// Whether a floor stands longer than any load of a cache with those settings.
@@ -373,6 +317,7 @@ pub struct NamespaceBuilder {
     clock: Clock,
     random: Random,
     writes: WriteSettings,
+    also: Vec<Schema>,
 }
 
 impl NamespaceBuilder {
@@ -411,16 +356,26 @@ impl NamespaceBuilder {
         self
     }
 
+    /// Names what other services cache under this name, for [`Namespace::invalidate_all`] to reach it from a node that has no
+    /// cache of it: `Schema::table("actor")`, or an entity's own. Only the table counts, and the database schema it is in;
+    /// the name of a service that is cached counts as a table's.
+    pub fn also(mut self, entities: impl IntoIterator<Item = Schema>) -> Self {
+        self.also.extend(entities);
+        self
+    }
+
     /// Checks the settings. Asks no server, and needs no runtime.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, over 64 bytes, or has a character that would have to
-    /// be escaped in every key; or if a limit or a time can't be, with what to change.
+    /// be escaped in every key; if a name of an entity is empty; or if a limit or a time can't be, with what to change.
     pub fn build(self) -> Result<Namespace, Error> {
-        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes } = self;
+        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes, also } = self;
         check_name("namespace", &name)?;
         settings.check()?;
         writes.check()?;
+        let format = |schema| Schema { projection: None, ..schema }.key_format(&name, 0);
+        let also = also.into_iter().map(format).collect::<Result<_, _>>()?;
         let channel = Channel::of(&name);
         let listening = tier
             .as_ref()
@@ -435,6 +390,7 @@ impl NamespaceBuilder {
             clock,
             random,
             caches: Mutex::default(),
+            also,
             drains: Mutex::default(),
             is_ending: AtomicBool::new(false),
         })))

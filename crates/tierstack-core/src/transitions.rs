@@ -118,6 +118,9 @@ pub fn invalidate(there: Option<Stored>, ask: &Invalidate, now_ms: u64) -> (Opti
     let mut marks = Marks::none();
     match there.map(|there| (Header::read(&there.bytes), there)) {
         None if ask.finished => return (None, Invalidated::Unchanged),
+        Some((Read::Record(Header { kind: Kind::Value, token, .. }), there)) if ask.spares == Some(token) => {
+            return (Some(there), Invalidated::Unchanged);
+        }
         Some((Read::Record(Header { kind: Kind::Value, .. }), there)) => {
             let stamp = record::stamp_of(&there.bytes);
             let seen = |xid| stamp.as_ref().is_some_and(|stamp| stamp.has_seen(xid));

@@ -23,8 +23,8 @@
 //!
 //! Features, none of them on by default:
 //!
-//! * `axum`: [`axum`](crate::axum), with typed primary keys, problems (RFC 9457), health, and a cache of responses;
-//! * `tonic`: [`tonic`](crate::tonic), with a cache of responses to unary calls.
+//! * `axum`: [`axum`], with typed primary keys, problems (RFC 9457), health, and a cache of responses;
+//! * `tonic`: [`tonic`], with a cache of responses to unary calls.
 
 #[cfg(feature = "axum")]
 pub mod axum;

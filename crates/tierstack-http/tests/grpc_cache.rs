@@ -1,4 +1,5 @@
 //! The cache of responses to unary calls: what is kept, for whom, and that nothing is lost of what isn't.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -207,8 +208,9 @@ async fn a_key_has_the_metadata_that_was_chosen() {
 #[tokio::test]
 async fn only_a_message_that_is_ok_is_kept() {
     type Respond = fn(&str) -> Response<Body>;
+    type Case<'a> = (Respond, Option<(&'a str, &'a str)>, bool);
     let head = |name: &'static str, value: &'static str| (name, value);
-    let cases: [(Respond, Option<(&str, &str)>, bool); 12] = [
+    let cases: [Case<'static>; 12] = [
         (|text| Response::new(body(&message(0, text), status("0"))), None, true),
         (
             |text| Response::new(body(&message(0, text), status("0"))),

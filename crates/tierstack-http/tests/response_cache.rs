@@ -1,4 +1,5 @@
 //! The cache of responses: what is kept, for whom, and that nothing is lost of what isn't.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
 use std::convert::Infallible;
 use std::future::Future;

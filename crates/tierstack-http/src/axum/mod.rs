@@ -1,4 +1,4 @@
-//! For [axum](::axum): the lookups of a request as an argument of its handler, typed primary keys, problems, health, and a
+//! For [axum](https://docs.rs/axum): the lookups of a request as an argument of its handler, typed primary keys, problems, health, and a
 //! cache of responses.
 //!
 //! A cache is no argument of its own: [`State`](::axum::extract::State) has it, as a [`Cache`](tierstack_core::Cache) is

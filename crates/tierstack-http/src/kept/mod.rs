@@ -19,7 +19,9 @@ pub(crate) use call::{Call, Text, text_of};
 pub(crate) use layer::Options;
 pub(crate) use layer::{Make, check};
 pub(crate) use response::Kept;
-pub(crate) use service::{Given, Keeper, call_ready};
+#[cfg(feature = "tonic")]
+pub(crate) use service::Given;
+pub(crate) use service::{Keeper, call_ready};
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -21,13 +21,8 @@ pub(crate) struct Keeper<R: Rules, S> {
     pub(crate) inner: S,
 }
 
-/// What a call came to.
-pub(crate) enum Given<B> {
-    /// A response, and how the tiers came by it.
-    Response(Response<B>, CacheStatus),
-    /// It failed, and the service below gave no response.
-    Failed(Error),
-}
+/// What a call came to: a response, and how the tiers came by it. An error: the service below gave no response.
+pub(crate) type Given<B> = Result<(Response<B>, CacheStatus), Error>;
 
 impl<R: Rules, S> Clone for Keeper<R, S>
 where
@@ -67,26 +62,26 @@ where
             // No tier can have a response with such a key: it is the service's.
             Err(error) if error.kind() == ErrorKind::Invalid => {
                 let response = call_ready(self.inner, call.request()).await;
-                return Given::Response(response, CacheStatus::bypassed());
+                return Ok((response, CacheStatus::bypassed()));
             }
-            Err(error) => return Given::Failed(error),
+            Err(error) => return Err(error),
             Ok(None) => {
                 let text = "a lookup that may load was answered with nothing: mend the tier";
-                return Given::Failed(Error::new(ErrorKind::Loader, text));
+                return Err(Error::new(ErrorKind::Loader, text));
             }
         };
         match answer.entry.into_present().as_deref() {
             Some(Kept::Whole(whole)) => {
                 let now_ms = (answer.source != Level::Origin).then(|| self.namespace.clock().wall_ms());
-                Given::Response(whole.response(now_ms), status)
+                Ok((whole.response(now_ms), status))
             }
             Some(Kept::Passed) | None => {
                 // Who followed has nothing that he may be answered with, and asks himself.
                 match call.take() {
-                    Some(response) => Given::Response(response, status),
+                    Some(response) => Ok((response, status)),
                     None => {
                         let response = call_ready(self.inner, call.request()).await;
-                        Given::Response(response, CacheStatus::bypassed())
+                        Ok((response, CacheStatus::bypassed()))
                     }
                 }
             }

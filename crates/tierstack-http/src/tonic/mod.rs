@@ -1,4 +1,4 @@
-//! For [tonic](::tonic): a cache of responses to unary calls, and what calls have in place of HTTP's headers.
+//! For [tonic](https://docs.rs/tonic): a cache of responses to unary calls, and what calls have in place of HTTP's headers.
 //!
 //! *Lookups.* A [`LookupsLayer`](crate::LookupsLayer) on the server gives each call its lookups, tells `cache-status` and
 //! carries write tokens, all as metadata: [`Lookups::of(request.extensions())`](crate::Lookups::of).

@@ -73,15 +73,15 @@ where
 
 fn given(rules: &GrpcRules, given: Given<Body>) -> Response<Body> {
     match given {
-        Given::Response(mut response, status) => {
+        Ok((mut response, status)) => {
             let (name, value) = status.named(rules.name.to_string()).header();
             response.headers_mut().append(name, value);
             response
         }
-        Given::Failed(error) if error.kind() == ErrorKind::Origin => {
+        Err(error) if error.kind() == ErrorKind::Origin => {
             Status::internal("the method panicked: see its message on stderr").into_http()
         }
-        Given::Failed(error) => status_of(&error).into_http(),
+        Err(error) => status_of(&error).into_http(),
     }
 }
 

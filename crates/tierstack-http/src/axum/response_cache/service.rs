@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::rules::HttpRules;
 use crate::axum::Problem;
-use crate::kept::{Call, Given, Keeper, call_ready};
+use crate::kept::{Call, Keeper, call_ready};
 
 /// A service whose responses are kept. Always ready; the service below is driven ready, on a clone of it, when it is called.
 ///
@@ -62,16 +62,16 @@ where
     let (parts, _) = request.into_parts();
     let call = Call::new(rules.text(&parts), parts, Bytes::new());
     match keeper.give(call, terms).await {
-        Given::Response(mut response, status) => {
+        Ok((mut response, status)) => {
             let (name, value) = status.named(rules.name.to_string()).header();
             response.headers_mut().append(name, value);
             response
         }
-        Given::Failed(error) if error.kind() == ErrorKind::Origin => {
+        Err(error) if error.kind() == ErrorKind::Origin => {
             let text = "the handler panicked: see its message on stderr";
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
-        Given::Failed(error) => Problem::from(error).into_response(),
+        Err(error) => Problem::from(error).into_response(),
     }
 }
 
