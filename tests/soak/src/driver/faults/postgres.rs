@@ -29,7 +29,10 @@ pub(super) fn crash(scene: &mut Scene) -> Result<()> {
     let pid = scene.psql(&format!("SELECT pid {OF_NODES} LIMIT 1"))?;
     let pid = Pid::from_raw(pid.trim().parse().context("no session of a node")?).context("no process")?;
     kill_process(pid, Signal::KILL)?;
-    scene.until("Postgres recovers", |scene| Ok(scene.psql("SELECT 1").is_ok()))?;
+    // It answers until it has noticed.
+    let there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {}", pid.as_raw_nonzero());
+    scene
+        .until("Postgres recovers", |scene| Ok(scene.psql(&there).is_ok_and(|count| count.trim() == "0")))?;
     // The nodes open their connections anew.
     sleep(LASTS);
     Ok(())
