@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 
 use crate::bus::{Hearing, Listening};
 use crate::cache::CacheBuilder;
+use crate::recorder::{Scope, Traced, TracedTier};
 use crate::tier::BoxFuture;
 use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
-    BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark,
-    Moment, Random, Settings, Tier, Token,
+    BusSettings, BusStats, CacheKey, CacheLayerBuilder, CacheStats, Channel, Clock, Entity, Error, KeyFormat,
+    Mark, Moment, Random, Recorder, Settings, Tier, Token,
 };
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) writes: Arc<Writes>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// What to record with; `None` unless a recorder was handed in.
+    pub(crate) traced: Option<Traced>,
     /// `None` if there is no tier, or it tells nobody.
     listening: Option<Listening>,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
@@ -52,6 +55,8 @@ pub(crate) trait Local: Send + Sync {
     fn forget(&self, key: &str, token: Option<Token>);
     /// The columns of the primary key; `None` if it caches a service's responses.
     fn pk_columns(&self) -> Option<&[Cow<'static, str>]>;
+    /// What it has counted; `None` if nothing is recorded.
+    fn counted(&self) -> Option<CacheStats>;
 }
 
 /// Work behind answers, which goes on when the cache that began it is dropped.
@@ -70,6 +75,7 @@ impl Namespace {
             clock: Clock::system(),
             random: Random::system(),
             writes: WriteSettings::default(),
+            recorder: None,
         }
     }
 
@@ -110,6 +116,28 @@ impl Namespace {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// The namespace as a recorder names it.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match &self.0.traced {
+            Some(traced) => traced.scope.clone(),
+            None => Scope { namespace: self.name().into(), entity: None, projection: None },
+        }
+    }
+
+    /// What was counted of each of its caches on this node, if a recorder was handed in.
+    #[must_use]
+    pub fn caches(&self) -> Vec<CacheStats> {
+        let caches: Vec<Arc<dyn Local>> = self.locals();
+        caches.iter().filter_map(|cache| cache.counted()).collect()
+    }
+
+    /// A reference that doesn't keep it.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakNamespace {
+        WeakNamespace(Arc::downgrade(&self.0))
     }
 
     /// Whether it hears of other nodes' invalidations, and what it has heard; `None` if its tier tells nobody.
@@ -180,14 +208,18 @@ impl Namespace {
         &self.0
     }
 
-    fn caches(&self) -> MutexGuard<'_, HashMap<String, Vec<Weak<dyn Local>>>> {
+    fn entered(&self) -> MutexGuard<'_, HashMap<String, Vec<Weak<dyn Local>>>> {
         self.0.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn locals(&self) -> Vec<Arc<dyn Local>> {
+        self.entered().values().flatten().filter_map(Weak::upgrade).collect()
     }
 
     /// Enters a cache, unless there is one of that entity and projection, or of a service of that name: two would not hear
     /// of each other's settings.
     pub(crate) fn enter(&self, table: &str, cache: &Arc<impl Local + 'static>) -> Result<(), Error> {
-        let mut caches = self.caches();
+        let mut caches = self.entered();
         let of_entity = caches.entry(table.to_owned()).or_default();
         of_entity.retain(|cache| cache.strong_count() > 0);
         let there: Vec<Arc<dyn Local>> = of_entity.iter().filter_map(Weak::upgrade).collect();
@@ -227,7 +259,7 @@ impl Namespace {
     /// # Cancel safety
     /// As for [`Cache::invalidate`](crate::Cache::invalidate).
     pub async fn invalidate_all(&self) -> Result<(), Error> {
-        let entities: Vec<String> = self.caches().keys().cloned().collect();
+        let entities: Vec<String> = self.entered().keys().cloned().collect();
         let mut touched = Touched::new(self);
         for entity in entities {
             touched.all_of(&KeyFormat::new(self.name(), &entity, None, &[], 0)?);
@@ -249,8 +281,7 @@ impl Namespace {
 
     /// Makes every cache of this node forget those keys of the shared tier, but for what bears the token beside the key.
     pub(crate) fn forget<'k>(&self, keys: impl IntoIterator<Item = (&'k str, Option<Token>)>) {
-        let caches: Vec<Arc<dyn Local>> =
-            self.caches().values().flatten().filter_map(Weak::upgrade).collect();
+        let caches = self.locals();
         for (key, token) in keys {
             caches.iter().for_each(|cache| cache.forget(key, token));
         }
@@ -260,6 +291,24 @@ impl Namespace {
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespace").field("name", &self.0.name).field("l2", &self.0.tier.is_some()).finish()
+    }
+}
+
+/// A reference to a namespace that doesn't keep it.
+#[derive(Clone)]
+pub struct WeakNamespace(Weak<Shared>);
+
+impl WeakNamespace {
+    /// The namespace, if it is still there.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Namespace> {
+        self.0.upgrade().map(Namespace)
+    }
+}
+
+impl fmt::Debug for WeakNamespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakNamespace")
     }
 }
 
@@ -284,6 +333,7 @@ pub struct NamespaceBuilder {
     clock: Clock,
     random: Random,
     writes: WriteSettings,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 impl NamespaceBuilder {
@@ -322,13 +372,19 @@ impl NamespaceBuilder {
         self
     }
 
+    /// Sets who records what its caches do; see [`recorder`](crate::recorder). Default: nobody.
+    pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
     /// Checks the settings. Asks no server, and needs no runtime.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, over 64 bytes, or has a character that would have to
     /// be escaped in every key; or if a limit or a time can't be, with what to change.
     pub fn build(self) -> Result<Namespace, Error> {
-        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes } = self;
+        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes, recorder } = self;
         check_name("namespace", &name)?;
         settings.check()?;
         writes.check()?;
@@ -337,8 +393,21 @@ impl NamespaceBuilder {
             .as_ref()
             .and_then(|tier| tier.bus())
             .map(|bus| Listening::new(bus, channel.clone(), settings, clock.clone(), random.clone()));
+        let traced = recorder.map(|recorder| Traced {
+            recorder,
+            scope: Scope { namespace: (&*name).into(), entity: None, projection: None },
+            clock: clock.clone(),
+            fresh_for: Default::default(),
+        });
+        let tier = match (tier, &traced) {
+            (Some(tier), Some(traced)) => {
+                Some(Arc::new(TracedTier { tier, traced: traced.clone() }) as Arc<dyn Tier>)
+            }
+            (tier, _) => tier,
+        };
         let writes = Writes::new(tier, channel, clock.clone(), random.clone(), writes);
-        Ok(Namespace(Arc::new(Shared {
+        let namespace = Namespace(Arc::new(Shared {
+            traced,
             listening,
             name,
             tier: View::of(&writes),
@@ -347,7 +416,11 @@ impl NamespaceBuilder {
             random,
             caches: Mutex::default(),
             drains: Mutex::default(),
-        })))
+        }));
+        if let Some(traced) = &namespace.0.traced {
+            traced.recorder.attach(namespace.downgrade());
+        }
+        Ok(namespace)
     }
 }
 
