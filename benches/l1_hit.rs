@@ -8,7 +8,7 @@ use benches::{Film, Pair, film, films, threads};
 use futures_util::FutureExt;
 use opentelemetry::Context;
 use opentelemetry::trace::{Span, TraceContextExt, Tracer, TracerProvider};
-use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tierstack_core::l1::L1Layer;
 use tierstack_core::revalidate::{Refreshes, RevalidateLayer};
@@ -118,7 +118,9 @@ fn hearing(moka: &moka::sync::Cache<i32, Arc<Film>>, runtime: &tokio::runtime::R
 fn telemetry(runtime: &tokio::runtime::Runtime) {
     let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
     let tracers = SdkTracerProvider::builder().with_sampler(sampler).build();
-    let meters = SdkMeterProvider::builder().with_reader(ManualReader::builder().build()).build();
+    let meters = SdkMeterProvider::builder()
+        .with_reader(PeriodicReader::builder(InMemoryMetricExporter::default()).build())
+        .build();
     let recorder = OtelRecorder::builder().tracer_provider(&tracers).meter_provider(&meters).build();
     let shop = Namespace::builder("shop").recorder(recorder).build().expect("a plain name");
     let recorded: Cache<Film> = benches::films_of(&shop, 100_000);

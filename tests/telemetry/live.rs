@@ -8,8 +8,8 @@ mod servers;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use opentelemetry::trace::{FutureExt, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::Context;
+use opentelemetry::trace::{FutureExt, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -161,11 +161,14 @@ async fn exported(by: By) {
     let refresh = spans.one("cache.refresh");
     let cause = spans.children(spans.one("stale"))[0];
     assert!(refresh.parent.is_empty() && refresh.leads_to(cause));
-    let served: Vec<_> = spans.named("follower").into_iter().flat_map(|caller| spans.children(caller)).collect();
-    let leads = served.iter().filter(|lookup| lookup.name == "cache.lookup" && !spans.children(lookup).is_empty());
+    let served: Vec<_> =
+        spans.named("follower").into_iter().flat_map(|caller| spans.children(caller)).collect();
+    let leads =
+        served.iter().filter(|lookup| lookup.name == "cache.lookup" && !spans.children(lookup).is_empty());
     assert_eq!(leads.count(), 1, "one leads");
     let rounds = spans.named("cache.round");
-    let linked = served.iter().filter(|lookup| rounds.iter().any(|round| lookup.leads_to(round))).count() as u64;
+    let linked =
+        served.iter().filter(|lookup| rounds.iter().any(|round| lookup.leads_to(round))).count() as u64;
     assert_eq!(linked, stats.followed, "who followed is linked to the round");
     let redis = spans.named("MGET")[0];
     assert_eq!((redis.get("db.system.name"), redis.get("server.port")), ("redis", &*servers.port()));

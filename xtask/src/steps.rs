@@ -34,6 +34,7 @@ pub(crate) const TEST: &[Step] = &[
     Step::new("soak: every fault", SOAK_FAULTS),
     Step::new("example: quickstart", &["run", "--example", "quickstart"]),
     Step::new("example: drop_in", &["run", "--example", "drop_in"]),
+    Step::new("example: otel", &["run", "--example", "otel"]),
     Step::new("example: storefront", STOREFRONT),
     Step { without: &["TIERSTACK_DATA"], ..Step::new("example: storefront, catalogue made up", STOREFRONT) },
 ];

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tests::{Film, film, steady};
+use tierstack::postgres::PgOrigin;
 use tierstack::postgres::deadpool_postgres::{Config, Pool, Runtime};
 use tierstack::postgres::tokio_postgres::NoTls;
-use tierstack::postgres::PgOrigin;
 use tierstack::redis::{RedisSettings, RedisTier};
 use tierstack::{Cache, Namespace, NamespaceBuilder, Stats};
 use tierstack_servers::{Postgres, Redis};

@@ -48,10 +48,10 @@ async fn the_table_of_names_is_what_is_emitted() {
     films.invalidate([1]).await.unwrap();
     // Another node loads what this one wants.
     rig.rows.gate().shut();
-    let held = rig.films();
+    let (held, waiting) = (rig.films(), films.clone());
     let held = tokio::spawn(async move { held.get(9).await });
     settle().await;
-    let waits = tokio::spawn(async move { films.get(9).await });
+    let waits = tokio::spawn(async move { waiting.get(9).await });
     settle().await;
     rig.rows.gate().open();
     held.await.unwrap().unwrap();
