@@ -7,7 +7,7 @@ use tierstack::postgres::PgOrigin;
 use tierstack::postgres::deadpool_postgres::{Config, Pool, Runtime};
 use tierstack::postgres::tokio_postgres::NoTls;
 use tierstack::redis::{RedisSettings, RedisTier};
-use tierstack::{Cache, Namespace, NamespaceBuilder, Stats};
+use tierstack::{Cache, Namespace, NamespaceBuilder};
 use tierstack_servers::{Postgres, Redis};
 
 pub(crate) struct Servers {
@@ -87,9 +87,9 @@ impl Servers {
     }
 
     /// Waits until that is so of a cache.
-    pub(crate) async fn wait_for(&self, films: &Cache<Film>, so: impl Fn(&Stats) -> bool) {
+    pub(crate) async fn wait_for(&self, films: &Cache<Film>, so: impl Fn(&Cache<Film>) -> bool) {
         for _ in 0..2_000 {
-            if so(&films.stats()) {
+            if so(films) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
