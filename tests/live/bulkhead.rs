@@ -3,13 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tests::crowd::{Crowd, bounded, tasks_are_back_to};
 use tests::{Film, film};
 use tierstack_core::{Cache, L1, Query, Settings};
 use tierstack_postgres::PgOrigin;
 use tierstack_postgres::deadpool_postgres::Pool;
 use tokio::runtime::Handle;
 
-use crate::crowd::{Crowd, bounded, tasks_are_back_to};
 use crate::rig::{Rig, patient};
 
 fn node(rig: &Rig, pool: &Pool, settings: Settings) -> Cache<Film> {

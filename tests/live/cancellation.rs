@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use tests::crowd::{bounded, tasks_are_back_to};
 use tests::{Film, film};
 use tierstack_core::{Cache, L1};
 use tierstack_postgres::PgOrigin;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-use crate::crowd::{bounded, tasks_are_back_to};
 use crate::rig::{Rig, patient};
 
 const KEYS: i32 = 100;

@@ -1,11 +1,11 @@
 //! Ten thousand callers of an origin that fails: few statements, one error for all, and nothing of it is kept.
 
+use tests::crowd::{Found, bounded};
 use tests::{Film, film};
 use tierstack_core::{Error, ErrorKind};
 use tierstack_postgres::tokio_postgres;
 use tierstack_postgres::tokio_postgres::error::SqlState;
 
-use crate::crowd::{Found, bounded};
 use crate::rig::Rig;
 use crate::stampede::{CALLERS, ask_while_held, warm_node};
 

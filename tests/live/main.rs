@@ -4,8 +4,8 @@
 mod bulkhead;
 mod cancellation;
 mod counts;
-mod crowd;
 mod failures;
+mod fleet;
 mod merging;
 mod model;
 mod rig;

@@ -98,7 +98,17 @@ impl Rig {
 
     /// The number that a statement finds, on a connection of its own.
     pub(crate) fn number(&self, sql: &str) -> u64 {
-        postgres().psql(&self.database, sql).unwrap().trim().parse().unwrap()
+        self.text(sql).trim().parse().unwrap()
+    }
+
+    /// The rows that a statement finds, a line each.
+    pub(crate) fn text(&self, sql: &str) -> String {
+        postgres().psql(&self.database, sql).unwrap()
+    }
+
+    /// Where the database is, for a process of its own.
+    pub(crate) fn postgres_url(&self) -> String {
+        postgres().url_for(&self.database)
     }
 
     /// From now on a statement that reads films takes this long: it reads first, and then sleeps.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use tests::crowd::{Crowd, bounded};
 use tests::{Film, film};
 use tierstack_core::{Cache, L1};
 use tierstack_postgres::PgOrigin;
 
-use crate::crowd::{Crowd, bounded};
 use crate::rig::{Rig, patient, warm};
 
 pub(crate) const CALLERS: i32 = 10_000;

@@ -2,10 +2,10 @@
 
 use std::future::Future;
 
+use tests::crowd::{bounded, tasks_are_back_to};
 use tests::{Film, film};
 use tokio::runtime::Handle;
 
-use crate::crowd::{bounded, tasks_are_back_to};
 use crate::rig::Rig;
 use crate::stampede::warm_node;
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use tests::crowd::bounded;
 use tests::{Film, film};
 use tierstack_core::{Cache, L1, Lookup, WithoutL2};
 use tierstack_postgres::PgOrigin;
 use tierstack_postgres::deadpool_postgres::Pool;
 use tierstack_postgres::transactions::{Mode, Outcome, TransactionSettings, Transactions};
 
-use crate::crowd::bounded;
 use crate::rig::{Rig, patient};
 
 const FILMS: i32 = 4;

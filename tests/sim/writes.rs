@@ -1,6 +1,7 @@
 //! Writes: what they touch, and what every tier and node makes of it.
 
 mod held;
+mod open;
 mod put;
 mod tokens;
 mod touched;

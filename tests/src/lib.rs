@@ -1,6 +1,7 @@
 //! What the tests share: entities, and an origin in memory that counts, fails and stalls as it is told.
 
 mod bus;
+pub mod crowd;
 mod film;
 mod gate;
 pub mod model;

@@ -124,4 +124,4 @@ pub use tier::{BoxFuture, Fill, Filled, Ground, Invalidate, Invalidated, LeaseFo
 pub use time::Moment;
 pub use token::Token;
 pub use write_token::WriteToken;
-pub use writes::{Mark, Marked, Put, Touched, WithoutL2, Write, WriteSettings, WriteStats};
+pub use writes::{Mark, Marked, OpenTransaction, Put, Touched, WithoutL2, Write, WriteSettings, WriteStats};

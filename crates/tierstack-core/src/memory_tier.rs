@@ -256,6 +256,9 @@ impl Table<'_> {
         match there {
             None if ask.finished && self.get(&ask.key).is_none() => return Invalidated::Unchanged,
             None => {}
+            Some((Header { kind: Kind::Value, token, .. }, _)) if ask.spares == Some(token) => {
+                return Invalidated::Unchanged;
+            }
             Some((Header { kind: Kind::Value, .. }, slot)) => {
                 let stamp = record::stamp_of(&slot.bytes);
                 let seen = |xid| stamp.as_ref().is_some_and(|stamp| stamp.has_seen(xid));

@@ -17,7 +17,7 @@ use crate::tier::BoxFuture;
 use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
     BusSettings, BusStats, CacheKey, CacheLayerBuilder, CacheStats, Channel, Clock, Entity, Error, KeyFormat,
-    Mark, Moment, Random, Recorder, Settings, Tier, Token,
+    Mark, Moment, Random, Recorder, Schema, Settings, Tier, Token,
 };
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     listening: Option<Listening>,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
     caches: Mutex<HashMap<String, Vec<Weak<dyn Local>>>>,
+    /// Keys of what other services cache, and this node need not.
+    also: Box<[KeyFormat]>,
     drains: Mutex<Vec<Weak<dyn Drain>>>,
 }
 
@@ -76,6 +78,7 @@ impl Namespace {
             random: Random::system(),
             writes: WriteSettings::default(),
             recorder: None,
+            also: Vec::new(),
         }
     }
 
@@ -249,11 +252,13 @@ impl Namespace {
         Ok(())
     }
 
-    /// Makes every tier forget all rows and responses of every entity and service that this node has a cache of, and all
-    /// that is derived from them. It costs L2 two records for each entity, however many rows there are.
+    /// Makes every tier forget all rows and responses of every entity and service that this node has a cache of, or was told
+    /// of when it was built ([`also`](NamespaceBuilder::also)), and all that is derived from them. It costs L2 two records
+    /// for each entity, however many rows there are.
     ///
     /// # Errors
-    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told of all of it, as for
+    /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told of all of it, and
+    /// [`Invalid`](crate::ErrorKind::Invalid) inside an open transaction, as for
     /// [`Cache::invalidate`](crate::Cache::invalidate).
     ///
     /// # Cancel safety
@@ -264,7 +269,11 @@ impl Namespace {
         for entity in entities {
             touched.all_of(&KeyFormat::new(self.name(), &entity, None, &[], 0)?);
         }
-        if touched.is_empty() { Ok(()) } else { touched.mark(Mark::finished()).await.map(drop) }
+        self.0.also.iter().for_each(|format| touched.all_of(format));
+        if touched.is_empty() {
+            return Ok(());
+        }
+        touched.mark(Mark::finished()).await.map(drop).and(self.0.writes.check_none_open())
     }
 
     /// Whether a floor stands longer than any load of a cache with those settings.
@@ -334,6 +343,7 @@ pub struct NamespaceBuilder {
     random: Random,
     writes: WriteSettings,
     recorder: Option<Arc<dyn Recorder>>,
+    also: Vec<Schema>,
 }
 
 impl NamespaceBuilder {
@@ -378,16 +388,26 @@ impl NamespaceBuilder {
         self
     }
 
+    /// Names what other services cache under this name, for [`Namespace::invalidate_all`] to reach it from a node that has no
+    /// cache of it: `Schema::table("actor")`, or an entity's own. Only the table counts, and the database schema it is in;
+    /// the name of a service that is cached counts as a table's.
+    pub fn also(mut self, entities: impl IntoIterator<Item = Schema>) -> Self {
+        self.also.extend(entities);
+        self
+    }
+
     /// Checks the settings. Asks no server, and needs no runtime.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, over 64 bytes, or has a character that would have to
-    /// be escaped in every key; or if a limit or a time can't be, with what to change.
+    /// be escaped in every key; if a name of an entity is empty; or if a limit or a time can't be, with what to change.
     pub fn build(self) -> Result<Namespace, Error> {
-        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes, recorder } = self;
+        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes, recorder, also } = self;
         check_name("namespace", &name)?;
         settings.check()?;
         writes.check()?;
+        let format = |schema| Schema { projection: None, ..schema }.key_format(&name, 0);
+        let also = also.into_iter().map(format).collect::<Result<_, _>>()?;
         let channel = Channel::of(&name);
         let listening = tier
             .as_ref()
@@ -415,6 +435,7 @@ impl NamespaceBuilder {
             clock,
             random,
             caches: Mutex::default(),
+            also,
             drains: Mutex::default(),
         }));
         if let Some(traced) = &namespace.0.traced {

@@ -136,6 +136,8 @@ pub struct Invalidate {
     /// A right that the floor is to bear, and its life: whoever writes may fill with what was written. If it is the id of
     /// a hold of this floor, it fills though the hold stands, and only if no other write has ever held it.
     pub claim: Option<(Token, Duration)>,
+    /// The token of a VALUE that the write itself stored: it stays, and is told.
+    pub spares: Option<Token>,
     /// Whether the write is known to have ended.
     pub finished: bool,
     /// How long the floor lives.
@@ -153,6 +155,7 @@ impl Invalidate {
             drop_holds: vec![],
             token,
             claim: None,
+            spares: None,
             finished: true,
             life,
         }
@@ -229,6 +232,7 @@ pub trait Tier: Send + Sync + 'static {
     /// | there is | and | answer |
     /// |---|---|---|
     /// | nothing | the write has ended | [`Unchanged`](Invalidated::Unchanged) |
+    /// | a VALUE | it bears the token to be spared | [`Unchanged`](Invalidated::Unchanged) |
     /// | a VALUE | xids are given, no hold, and its stamp has seen all | [`Unchanged`](Invalidated::Unchanged) |
     /// | a FLOOR | marks are given, it has all of them, no hold is to be dropped, and no right but its own is claimed | its life is prolonged; [`Unchanged`](Invalidated::Unchanged) |
     /// | anything | | a FLOOR replaces it: a new token, the right claimed or none, the marks of the FLOOR there and those given, less the holds dropped, the longer life; [`Floor`](Invalidated::Floor) |

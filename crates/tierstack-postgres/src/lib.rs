@@ -72,8 +72,9 @@
 //!   of them are everybody's unless somebody revoked that. Postgres 13 is the oldest that has them.
 //! * Between a load's statements, a pooler may change connections, as PgBouncer does by transaction. One that sends them to
 //!   several servers, some of them standbys, isn't seen through: give each server a pool of its own.
-//! * The server must be on speaking terms with prepared statements. A pooler between that hands each transaction to
-//!   another connection (PgBouncer before 1.21) is not.
+//! * A pooler that hands each transaction to another connection must know prepared statements: PgBouncer does from 1.21 on,
+//!   where `max_prepared_statements` isn't 0, as it was by default before 1.24. Through another, loads fail with 26000; and
+//!   as a name is the process's own, one process may run what another has prepared under it.
 //! * A label that an enum lacks fails its whole load, as it would fail any statement: parse it before it is asked for.
 //! * An index serves a secondary key, or a list, if there is one: declare `unique` what `one()` takes for unique.
 //! * A text column with a nondeterministic collation is no primary key: what differs to Rust and is equal to Postgres is

@@ -146,6 +146,29 @@ async fn a_load_fills_what_it_has_seen() {
     assert!(rig.stamp(1).unwrap().has_seen(&xid));
 }
 
+/// Proves that a prepared transaction is under way to every load, though its session is gone: where it is marked, nothing fills
+/// until another session has committed it.
+#[tokio::test]
+async fn a_prepared_transaction_is_under_way() {
+    let database = Database::with(ITEMS);
+    let rig = Rig::new(&database.pool(2));
+    let (writer, other) = (database.client().await, database.client().await);
+    let xid = begin(&writer, 1).await;
+    rig.mark(1, xid).await;
+    writer.batch_execute(&format!("prepare transaction '{}'", database.name)).await.unwrap();
+    drop(writer);
+    // A later one has ended: the snapshot goes beyond the prepared one, and lists it.
+    other.batch_execute("update item set name = 'zwei' where id = 2").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(rig.name(1).await, "one");
+        assert_eq!(rig.stamp(1), None, "the transaction is prepared");
+        rig.items.evict_l1(1);
+    }
+    other.batch_execute(&format!("commit prepared '{}'", database.name)).await.unwrap();
+    assert_eq!(rig.name(1).await, "one!");
+    assert!(rig.stamp(1).unwrap().has_seen(&xid));
+}
+
 /// Proves that a snapshot is of before the rows: a statement that takes its time hasn't seen what commits meanwhile.
 #[tokio::test]
 async fn a_slow_load_claims_no_more_than_it_read() {

@@ -280,6 +280,40 @@ async fn a_subscriber_that_takes_nothing_is_ended() {
     assert_eq!(heard, 1_024);
 }
 
+/// More is told at once than Redis keeps for a subscriber: it throws all of them out, again and again. They come back, but not
+/// all the time (once in a second, after the first few), and hear when it is over.
+#[tokio::test]
+async fn subscribers_that_are_thrown_out_do_not_come_back_all_the_time() {
+    let rig = Rig::new();
+    let [here, there] = [rig.hearing().await, rig.hearing().await];
+    let limit = |most| {
+        rig.redis
+            .cli(&["CONFIG", "SET", "client-output-buffer-limit", &format!("pubsub {most} 0 0")])
+            .unwrap();
+    };
+    limit("1kb");
+    // An invalidation of a key that nobody has, of 1,000 bytes.
+    let burst = r"local key = string.rep('k', 1000)
+        local message = '\241TSB\1I\0\0\3\232' .. key .. string.rep('\0', 16)
+        for _ = 1, 200 do redis.call('PUBLISH', KEYS[1], message) end";
+    let began = Instant::now();
+    let before = stats(&there).subscriptions;
+    while began.elapsed() < Duration::from_secs(6) {
+        rig.redis.cli(&["EVAL", burst, "1", "shop:!bus"]).unwrap();
+        sleep(Duration::from_millis(20)).await;
+    }
+    let made = stats(&there).subscriptions - before;
+    println!("{made} subscriptions in {:?}", began.elapsed());
+    assert!(made >= 2 && made <= began.elapsed().as_secs() + 5, "{made}");
+    assert_eq!(stats(&there).unreadable, 0);
+    limit("32mb");
+    hears(&here).await;
+    hears(&there).await;
+    begin(&there).await;
+    let version = rig.write(&here).await;
+    answers(&there, version).await;
+}
+
 /// What somebody else says on the channel may have been an invalidation.
 #[tokio::test]
 async fn what_is_no_message_of_ours_is_unreadable() {

@@ -57,6 +57,7 @@ struct Ask {
     holds: Vec<(Token, Duration)>,
     drops: Vec<Token>,
     claim: Option<Token>,
+    spares: Option<Token>,
 }
 
 fn key() -> impl Strategy<Value = usize> {
@@ -173,9 +174,9 @@ fn ask() -> impl Strategy<Value = Ask> {
         12 => vec((token(), life.clone()), 0..2),
         1 => vec((any::<u8>().prop_map(|id| Token::from_bytes([id; 16])), life), 60..70),
     ];
-    let claim = prop::option::of((1u8..5).prop_map(|byte| Token::from_bytes([byte; 16])));
-    (key(), token(), any::<bool>(), xids, few_or_many, vec(token(), 0..2), claim).prop_map(
-        |(key, token, finished, xids, holds, drops, claim)| Ask {
+    let some = || prop::option::of((1u8..5).prop_map(|byte| Token::from_bytes([byte; 16])));
+    (key(), token(), any::<bool>(), xids, few_or_many, vec(token(), 0..2), some(), some()).prop_map(
+        |(key, token, finished, xids, holds, drops, claim, spares)| Ask {
             key,
             token,
             finished,
@@ -183,6 +184,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             holds,
             drops,
             claim,
+            spares,
         },
     )
 }
@@ -277,13 +279,14 @@ async fn take(tier: &dyn Tier, keys: &[WireKey], step: &Step) -> Vec<String> {
         Step::Invalidate(asks) => {
             let asks: Vec<_> = asks
                 .iter()
-                .map(|Ask { key, token, finished, xids, holds, drops, claim }| Invalidate {
+                .map(|Ask { key, token, finished, xids, holds, drops, claim, spares }| Invalidate {
                     key: keys[*key].clone(),
                     xids: xids.clone(),
                     holds: holds.clone(),
                     drop_holds: drops.clone(),
                     token: *token,
                     claim: claim.map(|right| (right, HOUR)),
+                    spares: *spares,
                     finished: *finished,
                     life: HOUR,
                 })

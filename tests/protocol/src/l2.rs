@@ -24,6 +24,7 @@ pub(crate) struct Invalidation {
     pub(crate) drops: Each<Tok>,
     pub(crate) token: Tok,
     pub(crate) claim: Tok,
+    pub(crate) spares: Tok,
     pub(crate) finished: bool,
 }
 
@@ -62,6 +63,7 @@ impl Call {
                 ask.drops.iter_mut().for_each(&mut *each);
                 each(&mut ask.token);
                 each(&mut ask.claim);
+                each(&mut ask.spares);
             }
         }
     }

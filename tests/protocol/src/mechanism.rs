@@ -48,8 +48,8 @@ pub(crate) enum Mechanism {
     ReservationVoid,
     /// An invalidation detaches the flights under way.
     FlightDetached,
-    /// What was loaded without a right is joined for Δ since its load began, and no longer.
-    FlightBrief,
+    /// A row that was put, and that the end of its write spares, is told like all that a write ends.
+    SparedTold,
     /// A node that hears of an invalidation drops its entry, unless it bears the token told.
     HeardDropped,
     /// A node that has not heard its heartbeat is suspended.

@@ -60,6 +60,8 @@ pub(crate) struct Writer {
     pub(crate) claim: Tok,
     /// What it puts.
     pub(crate) puts: Value,
+    /// The token of what it has put, which its end spares.
+    pub(crate) spares: Tok,
     /// Its put was sent and not answered: it may arrive at any time.
     pub(crate) late: bool,
 }
@@ -209,6 +211,7 @@ impl State {
         for writer in &mut self.writers {
             each(&mut writer.hold);
             each(&mut writer.claim);
+            each(&mut writer.spares);
         }
         for node in &mut self.nodes {
             if let Some(entry) = &mut node.l1 {

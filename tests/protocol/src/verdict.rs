@@ -150,9 +150,7 @@ fn judge_node(state: &State, scenario: &Scenario, place: usize, shown: &mut Anom
     {
         let has = matches!(reader.at, ReaderAt::Loaded | ReaderAt::Got | ReaderAt::GotBrief);
         if has && !reader.detached {
-            // What was loaded without a right is joined for Δ, as a brief entry answers for it.
-            let brief = reader.at == ReaderAt::GotBrief && scenario.has(Mechanism::FlightBrief);
-            let alive = delivered && node.hearing == Hearing::Alive && !brief;
+            let alive = delivered && node.hearing == Hearing::Alive;
             let told = if alive { acknowledged.without(crashed) } else { own };
             let old = !reader.loaded.rows.has_all(told);
             shown.add(Anomaly::Joined, old);

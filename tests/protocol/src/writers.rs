@@ -62,6 +62,9 @@ impl One<'_> {
             if over && !me.late {
                 (me.claim, me.puts) = (Tok::NONE, Value::default());
             }
+            if over {
+                me.spares = Tok::NONE;
+            }
             if me.at == At::Acknowledged && !me.late {
                 me.hold = Tok::NONE;
             }
@@ -106,9 +109,11 @@ impl One<'_> {
         state.writers[self.place].puts = Value { rows, stamp, rests_on: Tok::NONE };
     }
 
-    fn put(&self, right: Tok, steps: &Steps<'_>, state: &mut State) -> tierstack_core::Filled {
+    /// The token of what is there then; none if it was refused.
+    fn put(&self, right: Tok, steps: &Steps<'_>, state: &mut State) -> Tok {
         let (token, puts) = (state.draw(), self.me().puts);
-        steps.fill(state, right, Some((token, puts)))
+        let filled = steps.fill(state, right, Some((token, puts)));
+        if filled == tierstack_core::Filled::Ok { token } else { Tok::NONE }
     }
 
     /// A put that is sent, given up, and arrives when it does: after all that comes after it, too.
@@ -152,8 +157,9 @@ impl One<'_> {
 
     /// This node forgets, and the write is acknowledged.
     fn told(&self, steps: &mut Steps<'_>) {
+        let spares = Some(self.me().spares).filter(|token| !token.is_none());
         self.go(steps, "node forgets, acknowledged", At::Acknowledged, |state, steps| {
-            forget(state, self.node, None, steps);
+            forget(state, self.node, spares, steps);
         });
     }
 
@@ -289,17 +295,17 @@ impl One<'_> {
                     });
                 }
             }
-            At::Putting => {
-                let told = if steps.scenario.l1 { At::Told } else { At::Acknowledged };
-                self.go(steps, "put", told, |state, steps| {
-                    if self.put(hold, steps, state) != tierstack_core::Filled::Ok {
-                        state.writers[self.place].at = At::Answered;
-                    }
-                });
-            }
+            At::Putting => self.go(steps, "put", At::Answered, |state, steps| {
+                let spares = self.put(hold, steps, state);
+                let me = &mut state.writers[self.place];
+                me.spares = spares;
+                if !spares.is_none() && !steps.scenario.has(Mechanism::SparedTold) {
+                    me.at = At::Told;
+                }
+            }),
             At::Answered | At::NodeTold => {
-                let drops = self.drops(self.state, steps);
-                self.tell("commit", Invalidation { drops, ..Invalidation::default() }, false, steps);
+                let (drops, spares) = (self.drops(self.state, steps), self.me().spares);
+                self.tell("commit", Invalidation { drops, spares, ..Invalidation::default() }, false, steps);
             }
             At::Told => self.told(steps),
             _ => {}

@@ -45,8 +45,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a private server on 127.0.0.1, on a free port, without fsync, with `pg_stat_statements` where it is
-    /// installed. Root becomes the user `postgres` for it, since Postgres refuses to run as root.
+    /// Starts a private server on 127.0.0.1, on a free port, without fsync, with prepared transactions, and with
+    /// `pg_stat_statements` where it is installed. Root becomes the user `postgres` for it, since Postgres refuses to run as root.
     ///
     /// # Errors
     /// When Postgres isn't installed, naming the command that installs it; when it doesn't accept connections within a
@@ -212,6 +212,7 @@ fn launch(port: u16, primary: Option<&str>, preload: &str, extra: &[&str]) -> Re
         "fsync=off".to_owned(),
         format!("shared_preload_libraries={preload}"),
         "max_connections=100".to_owned(),
+        "max_prepared_transactions=20".to_owned(),
     ];
     let mut arguments = vec![programs.into_os_string()];
     arguments.extend(primary.map(OsString::from));

@@ -127,6 +127,36 @@ impl Redis {
         Ok(())
     }
 
+    /// Starts a private replica of this server, which has all that this one holds when this returns, and follows it.
+    ///
+    /// # Errors
+    /// As [`start`](Redis::start).
+    pub fn start_replica(&self) -> Result<Redis> {
+        // It would wait for more replicas before it serves the first.
+        self.cli(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"])?;
+        let replica = Redis::start_with(&["--replicaof", &self.host, &self.port.to_string()])?;
+        for _ in 0..TRIES {
+            let says = replica.cli(&["INFO", "replication"]);
+            if says.is_ok_and(|says| says.lines().any(|line| line == "master_link_status:up")) {
+                return Ok(replica);
+            }
+            sleep(BETWEEN_TRIES);
+        }
+        bail!("the replica on port {} doesn't follow the server on port {}", replica.port, self.port)
+    }
+
+    /// A failover: kills this server (SIGKILL), and its replica takes its port, with what it holds.
+    ///
+    /// # Errors
+    /// When this server was given by the environment or was killed; when the replica can't take the port.
+    pub fn fail_over_to(&mut self, replica: Redis) -> Result<()> {
+        self.kill()?;
+        replica.cli(&["REPLICAOF", "NO", "ONE"])?;
+        replica.cli(&["CONFIG", "SET", "port", &self.port.to_string()])?;
+        self.server = replica.server;
+        Ok(())
+    }
+
     /// Runs one command on a connection of its own and gives the answer as text.
     ///
     /// A missing value is `(nil)`; an array is its elements, one a line.

@@ -56,6 +56,30 @@ fn a_stopped_server_is_silent_until_it_goes_on() {
     });
 }
 
+/// Proves that a replica has what its master had, and takes its place: the same port, another run, without what it had not
+/// heard of; and that it ends with its owner, and starts again as any other.
+#[test]
+fn a_replica_takes_its_masters_port() {
+    let mut redis = Redis::start().unwrap();
+    let run = |redis: &Redis| {
+        let says = redis.cli(&["INFO", "server"]).unwrap();
+        says.lines().find(|line| line.starts_with("run_id:")).unwrap().to_owned()
+    };
+    let (port, before) = (redis.port(), run(&redis));
+    redis.cli(&["SET", "k", "v"]).unwrap();
+    let replica = redis.start_replica().unwrap();
+    assert_eq!(replica.cli(&["GET", "k"]).unwrap(), "v");
+    replica.cli(&["REPLICAOF", "NO", "ONE"]).unwrap();
+    redis.cli(&["SET", "k", "lost"]).unwrap();
+    redis.fail_over_to(replica).unwrap();
+    assert_eq!(redis.port(), port);
+    assert_ne!(run(&redis), before);
+    assert_eq!(redis.cli(&["GET", "k"]).unwrap(), "v");
+    redis.cli(&["SET", "k", "w"]).unwrap();
+    redis.restart().unwrap();
+    assert_eq!(redis.cli(&["GET", "k"]).unwrap(), "(nil)");
+}
+
 /// Proves that a server that can't run says why, in its own words.
 #[test]
 fn a_server_that_refuses_its_arguments_says_so() {

@@ -234,3 +234,24 @@ async fn subscriptions_are_tried_ever_more_seldom() {
     assert_eq!(films.invalidate([1]).await.unwrap_err().kind(), ErrorKind::Undelivered);
     films.get(1).await.unwrap();
 }
+
+/// So while each subscription ends soon after it was heard, as by a server whose buffer is too small for what is told; one that
+/// held is made anew at once.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_ends_again_and_again_is_made_ever_more_seldom() {
+    let rig = Rig::new();
+    let [_, there] = rig.two().await;
+    for _ in 0..1_200 {
+        pass(Duration::from_millis(50)).await;
+        rig.tier.memory().cut();
+    }
+    let made = stats(&there).subscriptions;
+    assert!((30..=70).contains(&made), "{made} in a minute, one in 1 to 2 s at last");
+    pass(Duration::from_secs(2)).await;
+    let made = stats(&there).subscriptions;
+    pass(Duration::from_secs(2)).await;
+    assert_eq!((stats(&there).deaf_for, stats(&there).subscriptions), (None, made));
+    rig.tier.memory().cut();
+    pass(Duration::from_millis(101)).await;
+    assert_eq!((stats(&there).deaf_for, stats(&there).subscriptions), (None, made + 1));
+}

@@ -31,7 +31,7 @@ pub(super) fn land(shop: &Shop, pk: i32, version: i64) {
 }
 
 /// A lookup whose load has read, and is held before it returns.
-async fn reader(shop: &Shop, films: &Cache<Film>, pk: i32) -> JoinHandle<i64> {
+pub(super) async fn reader(shop: &Shop, films: &Cache<Film>, pk: i32) -> JoinHandle<i64> {
     shop.repository.hold_loads();
     let films = films.clone();
     let reader = tokio::spawn(async move { films.get(pk).await.unwrap().unwrap().version });

@@ -9,18 +9,32 @@ use std::time::Duration;
 use bytes::Bytes;
 use tests::{Film, FilmTitle, film};
 use tierstack_core::{
-    BoxFuture, Channel, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Level, Mark,
-    MemoryTier, Reply, Stamp, Tier, Touched, WireKey, Xid,
+    BoxFuture, Cache, Channel, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Level,
+    Lookup, Mark, MemoryTier, Namespace, Reply, Stamp, Tier, Touched, WireKey, Xid,
 };
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::held::{below, land};
-use crate::shop::Shop;
+use super::held::{below, land, reader};
+use crate::consistency::LateInvalidations;
+use crate::shop::{Shop, look, settle};
 
 const WITHIN: Duration = Duration::from_secs(5);
 
 fn written(pk: i32, version: i64) -> Film {
     Film { version, ..film(pk) }
+}
+
+/// A node whose invalidations wait for permits, after the first, and its tier, which is the shop's.
+fn late(shop: &Shop) -> (Arc<LateInvalidations>, Cache<Film>) {
+    let tier = Arc::new(LateInvalidations(MemoryTier::clone(&shop.tier), Semaphore::new(1)));
+    let node = Namespace::builder("shop").l2_shared(tier.clone()).clock(shop.manual.clock());
+    (tier, shop.films_of(&node.random(shop.random.clone()).build().unwrap()))
+}
+
+/// Where a node has the first film from.
+async fn source(films: &Cache<Film>) -> Level {
+    look(films, Lookup::one(1)).await.unwrap().unwrap().source
 }
 
 /// The row that a write stored is in L2 when it is committed: nobody loads it, on any node, though nobody ever looked it up.
@@ -44,6 +58,74 @@ async fn a_row_that_is_put_is_answered_without_a_load() {
     assert_eq!((stats.put, stats.put_refused), (1, 0));
     other.invalidate([1]).await.unwrap();
     assert_eq!(below(&other, 1).await, (2, Level::Origin), "it is a row like any other");
+}
+
+/// Every node hears of a row that was put, though it stays: nobody joins a load that began under the hold, and read what the
+/// write replaced.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_put_is_told() {
+    let shop = Shop::new(1);
+    let (films, other) = (shop.films(), shop.films());
+    other.get(1).await.unwrap();
+    settle().await;
+    let mut write = films.begin_write([1], WITHIN).await.unwrap();
+    settle().await;
+    let slow = reader(&shop, &other, 1).await;
+    land(&shop, 1, 1);
+    write.put(&films, written(1, 1)).unwrap();
+    write.commit().await.unwrap();
+    settle().await;
+    let late = tokio::spawn(async move { other.get(1).await.unwrap().unwrap().version });
+    settle().await;
+    assert!(late.is_finished(), "it waits for the load that began before the write landed");
+    shop.repository.release_loads();
+    assert_eq!((late.await.unwrap(), slow.await.unwrap()), (1, 0));
+    assert_eq!(shop.repository.loads(), 2);
+}
+
+/// Who has read the row between its storing and the end of the write keeps it, on the node that wrote and on others.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_of_a_row_that_is_put_stays() {
+    let shop = Shop::new(1);
+    let (tier, films) = late(&shop);
+    let nodes = [films, shop.films()];
+    for films in &nodes {
+        films.get(1).await.unwrap();
+    }
+    let mut write = nodes[0].begin_write([1], WITHIN).await.unwrap();
+    settle().await;
+    land(&shop, 1, 1);
+    write.put(&nodes[0], written(1, 1)).unwrap();
+    let commit = tokio::spawn(write.commit());
+    settle().await;
+    for films in &nodes {
+        assert_eq!(source(films).await, Level::L2);
+    }
+    tier.1.add_permits(1);
+    commit.await.unwrap().unwrap();
+    settle().await;
+    for films in &nodes {
+        assert_eq!(source(films).await, Level::L1);
+    }
+}
+
+/// The end of a write that L2 gets late spares nothing: that of another write may have been united with it.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_delivered_late_spares_nothing() {
+    let shop = Shop::new(1);
+    let other = shop.films();
+    let (tier, films) = late(&shop);
+    let mut write = films.begin_write([1], WITHIN).await.unwrap();
+    land(&shop, 1, 1);
+    write.put(&films, written(1, 1)).unwrap();
+    {
+        let mut commit = pin!(write.commit());
+        assert!(poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx))).await.is_pending());
+    }
+    assert_eq!(below(&other, 1).await, (1, Level::L2));
+    tier.1.add_permits(9);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(below(&other, 1).await, (1, Level::Origin));
 }
 
 /// What a row that was put rests on lives as long as it does, though nobody loads anything.

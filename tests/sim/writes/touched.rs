@@ -1,10 +1,10 @@
 //! What a write touches, and what is forgotten of it.
 
 use tests::{Film, FilmTitle, film};
-use tierstack_core::{Cache, ErrorKind, Level, Lookup, Mark, Touched};
+use tierstack_core::{Cache, Entity, ErrorKind, Level, Lookup, Mark, Namespace, Schema, Touched};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::shop::{Shop, look, rated_pg};
+use crate::shop::{Shop, look, rated_pg, settle};
 
 /// Where the row of a film comes from, past L1.
 async fn source(films: &Cache<Film>, pk: i32) -> Level {
@@ -122,6 +122,27 @@ async fn an_invalidation_of_a_namespace_reaches_every_entity_and_service() {
     films.get(1).await.unwrap();
     greets.clone().oneshot("Ada".into()).await.unwrap();
     assert_eq!(loads(), (2, 2));
+}
+
+/// A node that caches no films is told of them when it is built: its invalidation of the namespace reaches them on every node.
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_of_a_namespace_reaches_what_it_was_told_of() {
+    let shop = Shop::new(2);
+    let node = |also: Option<Schema>| {
+        let node = Namespace::builder("shop").l2_shared(shop.tier.clone()).also(also);
+        node.clock(shop.manual.clock()).random(shop.random.clone()).build()
+    };
+    let films = shop.films();
+    for (also, from) in [(None, Level::L1), (Some(Schema::table("film")), Level::Origin)] {
+        films.get(1).await.unwrap();
+        settle().await;
+        node(also).unwrap().invalidate_all().await.unwrap();
+        settle().await;
+        assert_eq!(look(&films, Lookup::one(1)).await.unwrap().unwrap().source, from);
+        assert_eq!(films.get(2).await.unwrap().unwrap().version, 0);
+    }
+    assert_eq!(node(Some(FilmTitle::schema())).unwrap().name(), "shop", "a projection's table counts");
+    assert_eq!(node(Some(Schema::table(""))).unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 /// A mark of a write that has not ended, and that L2 did not take, is told apart from an invalidation that was lost.

@@ -122,14 +122,15 @@ impl Ear {
     async fn listen(&self, hear: &Hear) {
         let mut failures = 0_u32;
         loop {
-            let subscribed = self.subscription(hear).await;
+            let ended = self.subscription(hear).await;
             self.hearing.deafen(self.clock.coarse());
-            failures = match subscribed {
+            match ended {
                 Ended::NobodyLeft => return,
-                Ended::AfterItHeard => 0,
-                Ended::Unheard => failures.saturating_add(1),
-            };
+                Ended::AfterItHeld => failures = 0,
+                Ended::Soon => {}
+            }
             self.clock.sleep(self.settings.backoff(failures, self.random.unit())).await;
+            failures = failures.saturating_add(1);
         }
     }
 
@@ -139,7 +140,7 @@ impl Ear {
         let suspended = self.clock.suspended();
         let until = self.clock.coarse().plus(self.settings.subscribe_timeout);
         let subscribing = self.bus.subscribe(&self.channel, node);
-        let Some(Ok(told)) = self.clock.before(until, subscribing).await else { return Ended::Unheard };
+        let Some(Ok(told)) = self.clock.before(until, subscribing).await else { return Ended::Soon };
         self.hearing.begin_generation();
         let mut heart = Heart::new(self, node, told);
         let mut run: Option<Box<str>> = None;
@@ -183,9 +184,11 @@ const ASLEEP: Duration = Duration::from_millis(100);
 
 /// How a subscription ended.
 enum Ended {
-    /// It was not confirmed, or no heartbeat was heard.
-    Unheard,
-    AfterItHeard,
+    /// It was not confirmed, nothing was heard, or not for long. Whatever ends each as soon as it has heard, as a server does
+    /// whose buffer is too small for what is told, is not to be met at once again.
+    Soon,
+    /// It was heard for as long as one waits at most.
+    AfterItHeld,
     NobodyLeft,
 }
 
@@ -207,13 +210,14 @@ struct Heart<'a> {
     /// When those that were not heard yet were sent. One goes every `beat_every`, and the first that is not heard within
     /// `deaf_after` is the last: that bounds them.
     unheard: VecDeque<(u64, Moment)>,
-    has_heard: bool,
+    /// When the first that was heard was sent.
+    hears_since: Option<Moment>,
 }
 
 impl<'a> Heart<'a> {
     fn new(ear: &'a Ear, node: Token, told: Subscription) -> Self {
         let next = Box::pin(std::future::ready(()));
-        Heart { ear, node, told, sending: None, next, seq: 0, unheard: VecDeque::new(), has_heard: false }
+        Heart { ear, node, told, sending: None, next, seq: 0, unheard: VecDeque::new(), hears_since: None }
     }
 
     /// The next thing to do.
@@ -260,8 +264,9 @@ impl<'a> Heart<'a> {
     fn heard(&mut self, beat: Beat) -> Option<Moment> {
         let at = self.unheard.iter().position(|(seq, _)| beat.node == self.node && *seq == beat.seq)?;
         self.ear.hearing.count(Heard::BeatLost, at);
-        self.has_heard = true;
-        self.unheard.drain(..=at).next_back().map(|(_, sent)| sent)
+        let sent = self.unheard.drain(..=at).next_back().map(|(_, sent)| sent);
+        self.hears_since = self.hears_since.or(sent);
+        sent
     }
 
     fn is_silent(&self) -> bool {
@@ -271,6 +276,9 @@ impl<'a> Heart<'a> {
 
     fn ended(&self) -> Ended {
         self.ear.hearing.count(Heard::BeatLost, self.unheard.len());
-        if self.has_heard { Ended::AfterItHeard } else { Ended::Unheard }
+        let long = self.ear.settings.retry_after_at_most;
+        let now = self.ear.clock.coarse();
+        let held = self.hears_since.is_some_and(|since| now.since(since) >= long);
+        if held { Ended::AfterItHeld } else { Ended::Soon }
     }
 }

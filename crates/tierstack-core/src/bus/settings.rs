@@ -25,8 +25,8 @@ pub struct BusSettings {
     pub beat_every: Duration,
     /// What a subscription may take until it is confirmed. Default: 5 s.
     pub subscribe_timeout: Duration,
-    /// Who has become deaf subscribes anew after about this long, and after twice the time at each further failure.
-    /// Default: 100 ms.
+    /// Who has become deaf subscribes anew after about this long, and after twice the time at each further failure. A
+    /// subscription that was not heard for `retry_after_at_most` is one. Default: 100 ms.
     pub retry_after: Duration,
     /// The most that it waits between two subscriptions. Default: 2 s.
     pub retry_after_at_most: Duration,

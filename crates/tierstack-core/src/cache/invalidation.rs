@@ -19,7 +19,10 @@ impl<E: Entity> Cache<E> {
     /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: this node answers no older row, and
     /// goes on telling the tier till it succeeds; until then other nodes may answer one from there.
     /// [`Invalid`](crate::ErrorKind::Invalid) for a key over the limit, whose row no tier holds; the others are invalidated,
-    /// and so are lists.
+    /// and so are lists. [`Invalid`](crate::ErrorKind::Invalid), too, if the task that calls it has a transaction of this
+    /// namespace open (of `tierstack_postgres`, say): the rows are invalidated, but before others can see the write, so that
+    /// older ones may be cached again. Touch them in the transaction, or invalidate after its commit. Outside a task of
+    /// tokio (in `main`, say) that can't be told.
     ///
     /// # Cancel safety
     /// If it is dropped after it was first polled, it takes effect all the same; in the shared tier, some time later.
@@ -50,7 +53,7 @@ impl<E: Entity> Cache<E> {
         }
         parts.counters.add(Event::Invalidation, touched.rows_len());
         let delivered = touched.mark(Mark::finished()).await;
-        delivered.and(rows).and(refused.map_or(Ok(()), Err))
+        delivered.and(rows).and(refused.map_or(Ok(()), Err)).and(self.check_none_open())
     }
 
     /// Makes every tier forget every row of the entity, and everything derived from them: for a write of which it can't be
@@ -59,7 +62,8 @@ impl<E: Entity> Cache<E> {
     /// When it returns, what is true after [`invalidate`](Self::invalidate) is true of all rows.
     ///
     /// # Errors
-    /// [`Undelivered`](crate::ErrorKind::Undelivered), as for `invalidate`.
+    /// [`Undelivered`](crate::ErrorKind::Undelivered), and [`Invalid`](crate::ErrorKind::Invalid) inside an open transaction, as
+    /// for `invalidate`.
     ///
     /// # Cancel safety
     /// As for `invalidate`.
@@ -68,7 +72,11 @@ impl<E: Entity> Cache<E> {
         let mut touched = Touched::new(&parts.namespace);
         touched.all_of(&parts.rows_format);
         parts.counters.add(Event::Invalidation, 1);
-        touched.mark(Mark::finished()).await.map(drop)
+        touched.mark(Mark::finished()).await.map(drop).and(self.check_none_open())
+    }
+
+    fn check_none_open(&self) -> Result<(), Error> {
+        self.namespace().shared().writes.check_none_open()
     }
 }
 

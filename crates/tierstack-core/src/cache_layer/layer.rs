@@ -1,6 +1,7 @@
 //! The layer, and what all services it makes share.
 
 use std::borrow::{Borrow, Cow};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,7 +53,8 @@ impl<Req: CacheKey, Res> Parts<Req, Res> {
 
     async fn deliver(&self, keys: &[WireKey], forget: impl Fn() + Send) -> Result<(), Error> {
         self.counters.add(Event::Invalidation, keys.len());
-        deliver(&self.namespace, keys, &Mark::finished(), forget).await.map(drop)
+        let delivered = deliver(&self.namespace, keys, &Mark::finished(), &BTreeMap::new(), forget).await;
+        delivered.map(drop).and(self.namespace.shared().writes.check_none_open())
     }
 }
 
@@ -71,7 +73,7 @@ where
     /// [`Undelivered`](crate::ErrorKind::Undelivered) if the shared tier could not be told: this node answers no older
     /// response, and goes on telling the tier till it succeeds; until then other nodes may answer one from there.
     /// [`Invalid`](crate::ErrorKind::Invalid) for a request over the limit, whose response no tier holds; the others are
-    /// invalidated.
+    /// invalidated. The same inside an open transaction, as for [`Cache::invalidate`](crate::Cache::invalidate).
     ///
     /// # Cancel safety
     /// If it is dropped after it was first polled, it takes effect all the same; in the shared tier, some time later.
@@ -103,7 +105,8 @@ where
     /// [`invalidate`](Self::invalidate) is true of all.
     ///
     /// # Errors
-    /// [`Undelivered`](crate::ErrorKind::Undelivered), as for `invalidate`.
+    /// [`Undelivered`](crate::ErrorKind::Undelivered), and [`Invalid`](crate::ErrorKind::Invalid) inside an open transaction, as
+    /// for `invalidate`.
     ///
     /// # Cancel safety
     /// If it is dropped after it was first polled, it takes effect all the same; in the shared tier, some time later.

@@ -54,6 +54,11 @@ impl Bench<'_> {
                 told(&[(&value, Some(token))]),
                 "of a value that has seen the write",
             ),
+            (
+                Invalidate { spares: Some(token), ..ask(&value, tokens[1]) },
+                told(&[(&value, Some(token))]),
+                "of a value that it spares",
+            ),
             (ask(&value, tokens[2]), told(&[(&value, Some(tokens[2]))]), "of a value that it replaces"),
         ];
         // All of it before anything is heard: nothing is lost between a subscription and the first message.

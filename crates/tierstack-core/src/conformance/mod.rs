@@ -12,6 +12,7 @@
 //! ```
 
 mod bus;
+mod writes;
 
 use std::fmt;
 use std::time::Duration;
@@ -19,7 +20,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::record::{self, Codec, ToWrite};
-use crate::stamp::MOST_HOLDS;
 use crate::{
     Channel, Fill, Filled, Ground, Invalidate, Invalidated, KeyFormat, LeaseFor, Leased, Marks, Reply, Stamp,
     Tier, Token, WireKey, Xid,
@@ -63,6 +63,7 @@ pub async fn check(tier: &dyn Tier, prefix: &str) -> Result<usize, Violation> {
     bench.holds().await?;
     bench.folded_holds().await?;
     bench.claims().await?;
+    bench.spares().await?;
     bench.foreign_bytes().await?;
     bench.batches().await?;
     bench.lives().await?;
@@ -351,84 +352,6 @@ impl Bench<'_> {
         self.lease(&key, right, None).await?;
         let filled = self.fill(&key, right, token, Some(&Stamp::new(77, 1, 10, 500, &[]))).await?;
         self.law("and are seen there", filled, Filled::Ok)
-    }
-
-    async fn holds(&mut self) -> Result<(), Violation> {
-        let (key, mine, theirs) = (self.key()?, self.token(), self.token());
-        let (right, token) = (self.token(), self.token());
-        self.lease(&key, right, None).await?;
-        let hold = |id| move |ask: &mut Invalidate| (ask.holds, ask.finished) = (vec![(id, LIFE)], false);
-        let done = self.invalidate(&key, hold(mine)).await?;
-        self.law("a hold closes the key", done, Invalidated::Floor)?;
-        self.invalidate(&key, hold(theirs)).await?;
-        let leased = self.lease(&key, right, None).await?;
-        self.law("a held key is bypassed", matches!(leased, Leased::Bypass(_)), true)?;
-        let filled = self.fill(&key, right, token, Some(&seen_below(u64::MAX))).await?;
-        self.law("and not filled", filled, Filled::Superseded)?;
-        self.invalidate(&key, |ask| ask.drop_holds = vec![mine]).await?;
-        let leased = self.lease(&key, right, None).await?;
-        self.law("a writer opens its own hold only", matches!(leased, Leased::Bypass(_)), true)?;
-        self.invalidate(&key, |ask| ask.drop_holds = vec![theirs]).await?;
-        let leased = self.lease(&key, right, None).await?;
-        self.law("without holds the key is open", matches!(leased, Leased::Right(_)), true)
-    }
-
-    /// More holds than a floor bears one by one.
-    async fn folded_holds(&mut self) -> Result<(), Violation> {
-        let (key, right) = (self.key()?, self.token());
-        let ids: Vec<Token> = (0..MOST_HOLDS + 2).map(|_| self.token()).collect();
-        for id in &ids {
-            let hold = |ask: &mut Invalidate| (ask.holds, ask.finished) = (vec![(*id, LIFE)], false);
-            self.invalidate(&key, hold).await?;
-        }
-        for id in ids.iter().chain([&Token::NONE]) {
-            self.invalidate(&key, |ask| ask.drop_holds = vec![*id]).await?;
-        }
-        let leased = self.lease(&key, right, None).await?;
-        self.law("holds that were folded are nobody's to drop", matches!(leased, Leased::Bypass(_)), true)
-    }
-
-    /// Rights that come with an invalidation.
-    async fn claims(&mut self) -> Result<(), Violation> {
-        let (key, mine, other) = (self.key()?, self.token(), self.token());
-        let hold = |id| (vec![(id, LIFE)], Some((id, LIFE)), false);
-        let claim = |id| move |ask: &mut Invalidate| (ask.holds, ask.claim, ask.finished) = hold(id);
-        self.invalidate(&key, claim(mine)).await?;
-        let leased = self.lease(&key, other, None).await?;
-        self.law("a claimed and held key is bypassed", matches!(leased, Leased::Bypass(_)), true)?;
-        self.invalidate(&key, claim(mine)).await?;
-        let token = self.token();
-        let filled = self.fill(&key, mine, token, None).await?;
-        self.law("the right of a hold fills though it stands, claimed once or twice", filled, Filled::Ok)?;
-        let (again, found) = (self.token(), self.read(&key).await?);
-        let is_there = found.as_deref().map(record::Header::read);
-        let is_value = matches!(is_there, Some(record::Read::Record(header)) if header.token == token && header.right.is_none());
-        self.law("its value replaces hold and right", is_value, true)?;
-        let filled = self.fill(&key, mine, again, None).await?;
-        self.law("once", filled, Filled::Superseded)?;
-
-        let key = self.key()?;
-        self.invalidate(&key, |ask| (ask.holds, ask.finished) = (vec![(other, LIFE)], false)).await?;
-        self.invalidate(&key, claim(mine)).await?;
-        let filled = self.fill(&key, mine, again, None).await?;
-        self.law("it does not fill where another write held the key before", filled, Filled::Unseen)?;
-
-        let key = self.key()?;
-        self.invalidate(&key, claim(mine)).await?;
-        self.invalidate(&key, |ask| (ask.holds, ask.finished) = (vec![(other, LIFE)], false)).await?;
-        self.invalidate(&key, |ask| ask.drop_holds = vec![other]).await?;
-        let filled = self.fill(&key, mine, again, None).await?;
-        self.law("nor where another write came since", filled, Filled::Superseded)?;
-
-        let (key, right) = (self.key()?, self.token());
-        let xids = |ask: &mut Invalidate| {
-            (ask.xids, ask.claim, ask.finished) = (vec![xid(50)], Some((right, LIFE)), false)
-        };
-        self.invalidate(&key, xids).await?;
-        let leased = self.lease(&key, other, None).await?;
-        self.law("a claimed right is waited for", matches!(leased, Leased::Wait(..)), true)?;
-        let filled = self.fill(&key, right, again, Some(&seen_below(51))).await?;
-        self.law("and fills with what has seen the marks", filled, Filled::Ok)
     }
 
     async fn foreign_bytes(&mut self) -> Result<(), Violation> {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::mark::{Mark, Marked};
+use super::open::Open;
 use super::retry::Queue;
 use super::settings::WriteSettings;
 use super::stats::{WriteCounters, WriteEvent, WriteStats};
 use crate::recorder::Work;
-use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Moment, Namespace, Random, Tier, WireKey};
+use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Moment, Namespace, Random, Tier, Token, WireKey};
 
 /// What the writes of one namespace share.
 pub(crate) struct Writes {
@@ -19,6 +20,7 @@ pub(crate) struct Writes {
     pub(crate) settings: WriteSettings,
     pub(super) counters: WriteCounters,
     pub(super) queue: Queue,
+    pub(super) open: Open,
 }
 
 impl Writes {
@@ -29,8 +31,8 @@ impl Writes {
         random: Random,
         settings: WriteSettings,
     ) -> Arc<Self> {
-        let (counters, queue) = (WriteCounters::default(), Queue::default());
-        Arc::new(Writes { tier, channel, clock, random, settings, counters, queue })
+        let (counters, queue, open) = (WriteCounters::default(), Queue::default(), Open::default());
+        Arc::new(Writes { tier, channel, clock, random, settings, counters, queue, open })
     }
 
     /// What was counted up to now.
@@ -66,8 +68,8 @@ impl Writes {
     }
 }
 
-/// Marks `keys` in the shared tier of `namespace`, if it has one, a part of them at a time; then makes this node `forget`
-/// them. What did not reach the tier, of a write that has ended, is kept and sent again.
+/// Marks `keys` in the shared tier of `namespace`, if it has one, a part of them at a time, but for what bears the token
+/// `spared` at its key; then makes this node `forget` them. What did not reach the tier, of a write that has ended, is kept and sent again.
 ///
 /// # Cancel safety
 /// Once polled, it does all of that, though it is dropped: what is not known to have reached the tier is kept.
@@ -75,9 +77,10 @@ pub(crate) async fn deliver(
     namespace: &Namespace,
     keys: &[WireKey],
     mark: &Mark,
+    spared: &BTreeMap<WireKey, Token>,
     forget: impl Fn() + Send,
 ) -> Result<Marked, Error> {
-    let delivery = send(namespace, keys, mark, forget);
+    let delivery = send(namespace, keys, mark, spared, forget);
     let Some(traced) = &namespace.shared().traced else { return delivery.await };
     let mut doing = traced.begin(Work::Invalidate, keys.len());
     let delivered = doing.scope(delivery).await;
@@ -89,6 +92,7 @@ async fn send(
     namespace: &Namespace,
     keys: &[WireKey],
     mark: &Mark,
+    spared: &BTreeMap<WireKey, Token>,
     forget: impl Fn() + Send,
 ) -> Result<Marked, Error> {
     let writes = &namespace.shared().writes;
@@ -100,7 +104,10 @@ async fn send(
         None => delivering.left = &[],
         Some(tier) => {
             while let Some(part) = delivering.left.chunks(writes.settings.max_batch).next() {
-                let ask = |key| mark.ask(key, writes.random.token(), life);
+                let ask = |key| Invalidate {
+                    spares: spared.get(key).copied(),
+                    ..mark.ask(key, writes.random.token(), life)
+                };
                 let asks: Vec<Invalidate> = part.iter().map(ask).collect();
                 let failures = writes.ask(&**tier, &asks).await;
                 delivering.failed.extend(failures.iter().map(|(place, _)| &part[*place]));

@@ -62,6 +62,7 @@ impl Mark {
             drop_holds: drop_hold.iter().copied().collect(),
             token,
             claim: claim.filter(|_| !key.is_special()),
+            spares: None,
             // A hold is to be placed where nothing is, too.
             finished: *finished && hold.is_none(),
             life: hold.map_or(floor_life, |(_, life)| floor_life.max(life)),

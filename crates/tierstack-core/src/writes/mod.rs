@@ -8,9 +8,11 @@
 //!    under the right that it claimed with the hold.
 //! 5. While a key is kept, lookups of this node go past L2 for it, and fill nothing: no older record answers them when L2 is
 //!    back before the invalidation is. Other nodes may answer it from there till then: the caller is told.
+//! 6. An invalidation that a task calls while a transaction of its own is open takes effect, and is told to be too early.
 
 mod delivery;
 mod mark;
+mod open;
 mod put;
 mod retry;
 mod settings;
@@ -22,6 +24,7 @@ mod write;
 
 pub(crate) use delivery::{Writes, deliver};
 pub use mark::{Mark, Marked};
+pub use open::OpenTransaction;
 pub use put::Put;
 pub use settings::{WithoutL2, WriteSettings};
 pub use stats::WriteStats;

@@ -1,6 +1,6 @@
 //! Write-through: a row that was stored at the origin, on its way into L2.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::touched::Touched;
 use crate::l2::TierSync;
 use crate::{
     Age, Answer, Cache, Entity, Entry, Error, Fill, Filled, Ground, Keep, LeaseFor, Level, Meta, Moment,
-    Stamp, WireKey,
+    Stamp, Token, WireKey,
 };
 
 /// A row that a write stored at the origin, as a cache writes it into L2.
@@ -27,8 +27,9 @@ pub struct Put {
     encode: Encode,
 }
 
-/// The bytes of the row: true at an instant, for a tier with that clock, of that moment of the origin, resting on that.
-type Encode = Box<dyn Fn(TierSync, Moment, Option<&Stamp>, &Ground) -> Option<Bytes> + Send + Sync>;
+/// The bytes of the row, under that token: true at an instant, for a tier with that clock, of that moment of the origin,
+/// resting on that.
+type Encode = Box<dyn Fn(Token, TierSync, Moment, Option<&Stamp>, &Ground) -> Option<Bytes> + Send + Sync>;
 
 impl Put {
     /// The row, as `cache` would fill L2 with it. Asks no tier.
@@ -47,12 +48,12 @@ impl Put {
         let (entity, l2) = (format.prefix().into(), l2.cloned());
         let life = l2.as_ref().map_or(Duration::ZERO, |l2| l2.freshness.longest());
         let of_key = key.clone();
-        let encode = move |sync, began, stamp: Option<&Stamp>, ground: &Ground| {
+        let encode = move |token, sync, began, stamp: Option<&Stamp>, ground: &Ground| {
             let l2 = l2.as_ref()?;
             let (fresh_until, stale_until) = l2.freshness.ends(false, began, l2.random.unit());
             let answer = Answer {
                 entry: Entry::Present(Arc::clone(&row)),
-                meta: Meta { token: l2.random.token(), fresh_until, stale_until, cost_us: 0 },
+                meta: Meta { token, fresh_until, stale_until, cost_us: 0 },
                 source: Level::Origin,
                 age: Age::Fresh,
                 keep: Keep::Life,
@@ -85,19 +86,19 @@ impl Touched {
         self.store(marked, stamp, puts.iter()).await.len()
     }
 
-    /// The same; gives the keys that L2 took.
+    /// The same; gives the keys that L2 took, and the tokens of what is there.
     pub(super) async fn store(
         &self,
         marked: &Marked,
         stamp: Option<&Stamp>,
         puts: impl ExactSizeIterator<Item = &Put>,
-    ) -> BTreeSet<WireKey> {
+    ) -> BTreeMap<WireKey, Token> {
         let shared = self.namespace.shared();
-        let (writes, Some(tier)) = (&shared.writes, &shared.tier) else { return BTreeSet::new() };
-        let (Some(right), Some(sync)) = (marked.claimed, marked.sync) else { return BTreeSet::new() };
+        let (writes, Some(tier)) = (&shared.writes, &shared.tier) else { return BTreeMap::new() };
+        let (Some(right), Some(sync)) = (marked.claimed, marked.sync) else { return BTreeMap::new() };
         let now = writes.clock.coarse();
         // The last of each key counts.
-        let mut fills: BTreeMap<&WireKey, Fill> = BTreeMap::new();
+        let mut fills: BTreeMap<&WireKey, (Fill, Token)> = BTreeMap::new();
         let mut rest_on: BTreeMap<&str, LeaseFor> = BTreeMap::new();
         let asked = puts.len();
         for put in puts {
@@ -105,12 +106,13 @@ impl Touched {
             // older.
             let ground = marked.grounds.get(&put.entity);
             let ground = ground.filter(|ground| ground.marks.seen_by(stamp, sync.tier_ms));
-            let Some(record) = ground.and_then(|ground| (put.encode)(sync, now, stamp, ground)) else {
+            let token = writes.random.token();
+            let Some(record) = ground.and_then(|ground| (put.encode)(token, sync, now, stamp, ground)) else {
                 fills.remove(&put.key);
                 continue;
             };
             let fill = Fill { key: put.key.clone(), right, record: Some(record), life: put.life };
-            fills.insert(&put.key, fill);
+            fills.insert(&put.key, (fill, token));
             // It must outlive what will rest on it.
             rest_on.entry(&put.entity).or_insert_with(|| LeaseFor {
                 keep: put.life * 2,
@@ -122,7 +124,7 @@ impl Touched {
                 )
             });
         }
-        let fills: Vec<Fill> = fills.into_values().collect();
+        let (fills, tokens): (Vec<Fill>, Vec<Token>) = fills.into_values().unzip();
         let rest_on: Vec<LeaseFor> = rest_on.into_values().collect();
         let resting = async {
             if !rest_on.is_empty() {
@@ -130,14 +132,16 @@ impl Touched {
             }
         };
         let filling = async {
-            let mut taken = BTreeSet::new();
-            for part in fills.chunks(writes.settings.max_batch) {
+            let mut taken = BTreeMap::new();
+            let most = writes.settings.max_batch;
+            for (part, tokens) in fills.chunks(most).zip(tokens.chunks(most)) {
                 let Some(reply) = writes.clock.before(writes.until(), tier.fill(part)).await else { break };
                 if reply.each.len() != part.len() {
                     break;
                 }
-                let ok = part.iter().zip(reply.each).filter(|(_, filled)| matches!(filled, Ok(Filled::Ok)));
-                taken.extend(ok.map(|(fill, _)| fill.key.clone()));
+                let each = part.iter().zip(tokens).zip(reply.each);
+                let ok = each.filter(|(_, filled)| matches!(filled, Ok(Filled::Ok)));
+                taken.extend(ok.map(|((fill, token), _)| (fill.key.clone(), *token)));
             }
             taken
         };

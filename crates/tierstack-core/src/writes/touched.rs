@@ -10,7 +10,7 @@ use super::mark::{Mark, Marked};
 use crate::l2::TierSync;
 use crate::namespace::Shared;
 use crate::settings::MOST_KEY_BYTES;
-use crate::{Entity, Error, Ground, IntoKey, KeyFormat, LeaseFor, Leased, Namespace, Schema, WireKey};
+use crate::{Entity, Error, Ground, IntoKey, KeyFormat, LeaseFor, Leased, Namespace, Schema, Token, WireKey};
 
 /// What a write touches: rows of entities of one namespace, or whole entities.
 ///
@@ -131,17 +131,23 @@ impl Touched {
     /// If it is dropped after it was first polled, this node has forgotten, and L2 may or may not have been told. Of a write
     /// that has ended, it is told later what it may not have been told.
     pub async fn mark(&self, mark: Mark) -> Result<Marked, Error> {
-        let Some((claimed, _)) = mark.claim else { return self.mark_but(&mark, &BTreeSet::new()).await };
-        let (marked, (grounds, sync)) = join(self.mark_but(&mark, &BTreeSet::new()), self.grounds()).await;
+        let Some((claimed, _)) = mark.claim else { return self.mark_sparing(&mark, &BTreeMap::new()).await };
+        let (marked, (grounds, sync)) =
+            join(self.mark_sparing(&mark, &BTreeMap::new()), self.grounds()).await;
         Ok(Marked { claimed: Some(claimed), grounds, sync, ..marked? })
     }
 
-    /// The same, but for some of the records, which this node forgets all the same.
-    pub(super) async fn mark_but(&self, mark: &Mark, but: &BTreeSet<WireKey>) -> Result<Marked, Error> {
+    /// The same, but what bears the token beside its key stays, in every tier: all nodes are told of it, too. What did not
+    /// reach L2 is sent again without sparing anything.
+    pub(super) async fn mark_sparing(
+        &self,
+        mark: &Mark,
+        spared: &BTreeMap<WireKey, Token>,
+    ) -> Result<Marked, Error> {
         let keys = self.keys();
-        let forget = || self.namespace.forget(keys.iter().map(|key| (key.as_str(), None)));
-        let marked: Vec<WireKey> = keys.iter().filter(|key| !but.contains(key)).cloned().collect();
-        deliver(&self.namespace, &marked, mark, forget).await
+        let forget =
+            || self.namespace.forget(keys.iter().map(|key| (key.as_str(), spared.get(key).copied())));
+        deliver(&self.namespace, &keys, mark, spared, forget).await
     }
 
     /// What the rows that are touched by their keys rest on, and the tier's clock.

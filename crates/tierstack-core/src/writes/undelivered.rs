@@ -153,6 +153,8 @@ impl Kept {
             drop_holds: self.drop_holds.clone(),
             token,
             claim: None,
+            // What the write stored may go: a mark that is united with another write's must spare nothing.
+            spares: None,
             // A hold is to be placed where nothing is, too.
             finished: settles.is_none(),
             life: floor_life.max(settles.unwrap_or_default()),

@@ -1,6 +1,6 @@
 //! A write to any origin, fenced by holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,7 +192,7 @@ impl Write {
             Some(marked) if settle.is_none() && !self.puts.is_empty() => {
                 self.touched.store(marked, None, self.puts.values()).await
             }
-            _ => BTreeSet::new(),
+            _ => BTreeMap::new(),
         };
         ending.mark(&stored).await?;
         Ok(WriteToken::must_load())
@@ -208,7 +208,7 @@ impl Write {
     pub async fn rollback(mut self) -> Result<(), Error> {
         let mark = self.ending();
         self.count(WriteEvent::RolledBack);
-        Ending { touched: &self.touched, mark: Some(mark) }.mark(&BTreeSet::new()).await
+        Ending { touched: &self.touched, mark: Some(mark) }.mark(&BTreeMap::new()).await
     }
 
     fn ending(&mut self) -> Mark {
@@ -241,11 +241,11 @@ struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// Marks all that is touched but the keys that were `stored` under the write's own right. No node's L1 keeps anything
-    /// older of those: it heard of the hold, and what it loaded since then is brief.
-    async fn mark(mut self, stored: &BTreeSet<WireKey>) -> Result<(), Error> {
+    /// Marks all that is touched, and spares what was `stored` under the write's own right, by its token: what bears that
+    /// has not been invalidated since. All nodes are told of it, too, so that nobody joins a load that began under the hold.
+    async fn mark(mut self, stored: &BTreeMap<WireKey, Token>) -> Result<(), Error> {
         let mark = self.mark.take().unwrap_or_default();
-        self.touched.mark_but(&mark, stored).await.map(drop)
+        self.touched.mark_sparing(&mark, stored).await.map(drop)
     }
 }
 

@@ -70,6 +70,9 @@
 //!
 //! # Caveats
 //! * What isn't touched isn't forgotten: name every row that is written, by triggers and cascades as well.
+//! * An invalidation is no touch: before COMMIT, it lets others cache what the transaction replaces. One that the task calls
+//!   which began the transaction, of caches of this very [`Namespace`](tierstack_core::Namespace), takes effect and is an
+//!   error: see [`Cache::invalidate`](tierstack_core::Cache::invalidate).
 //! * The isolation level is the connection's; `SET TRANSACTION ISOLATION LEVEL …` as the first statement sets another.
 //! * Savepoints are statements (`SAVEPOINT`, `ROLLBACK TO`): their rows bear ids of their own, but snapshots know those by
 //!   the transaction's, which is the one marked. What was touched before a `ROLLBACK TO` stays touched.

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tierstack_core::{Entity, Error, IntoKey, Touched};
+use tierstack_core::{Entity, Error, IntoKey, OpenTransaction, Touched};
 use tokio_postgres::Client;
 
 use super::puts::ReadRows;
@@ -35,6 +35,8 @@ pub struct Transaction<'a> {
     pub(super) puts: Vec<Box<dyn ReadRows>>,
     /// Whether nothing has ended it yet.
     pub(super) open: bool,
+    /// Has the namespace tell an invalidation in place of a touch.
+    _noted: OpenTransaction,
 }
 
 /// One message. The setting is there until the transaction ends, however it does, so it tells this one from any other. It is
@@ -45,8 +47,9 @@ impl<'a> Transaction<'a> {
     pub(super) async fn begin(shared: Arc<Shared>, client: &'a mut Client) -> Result<Transaction<'a>, Error> {
         let touched = Touched::new(&shared.namespace);
         let entities = HashSet::default();
+        let (puts, _noted) = (Vec::new(), shared.namespace.open_transaction());
         // Open before it is sent: if this future is dropped, it may have begun.
-        let begun = Transaction { client, shared, touched, entities, puts: Vec::new(), open: true };
+        let begun = Transaction { client, shared, touched, entities, puts, open: true, _noted };
         begun.client.batch_execute(BEGIN).await.map_err(|error| not_done(error, "begun"))?;
         Ok(begun)
     }

@@ -1,12 +1,13 @@
 //! How a transaction ends, other than by a COMMIT that is answered.
 
 use serde_json::json;
-use tierstack_core::ErrorKind;
-use tierstack_postgres::PgTransactions;
+use tierstack_core::{ErrorKind, Xid};
 use tierstack_postgres::tokio_postgres::{self, error::SqlState};
 use tierstack_postgres::transactions::{CommitError, Outcome, TransactionSettings, Transactions};
+use tierstack_postgres::{PgOrigin, PgTransactions};
 
 use crate::support::watched::{Item, Nodes, Told, until};
+use crate::support::xid_of;
 use crate::{is_pending, rename, transactions};
 
 fn code(error: &CommitError) -> Option<&SqlState> {
@@ -135,6 +136,32 @@ async fn a_transaction_that_ended_itself_is_an_error() {
     }
 }
 
+/// Proves that a transaction which a statement of its own prepared is an error, and forgotten; that while it is prepared loads
+/// have not seen it, and fill L2; and that it takes an invalidation after COMMIT PREPARED to end what they filled.
+#[tokio::test]
+async fn two_phase_commit_is_left_to_an_invalidation() {
+    let nodes = Nodes::new();
+    nodes.name(1).await;
+    let (mut client, other) = (nodes.database.client().await, nodes.database.client().await);
+    let mut tx = nodes.writer.transaction(&mut client).await.unwrap();
+    rename(&mut tx, "uno").await;
+    let id = tx.query_one("select pg_current_xact_id()::text", &[]).await.unwrap();
+    let id = id.get::<_, &str>(0).parse().unwrap();
+    // Its name is the server's, not the database's.
+    let name = &nodes.database.name;
+    tx.batch_execute(&format!("prepare transaction '{name}'")).await.unwrap();
+    assert_eq!(tx.commit().await.unwrap_err().outcome(), Outcome::EndedBefore);
+    assert_eq!(nodes.tier.told(), [Told { xids: vec![], finished: true, keys: 2 }]);
+    let xid = Xid { id, ..xid_of(&other).await };
+    assert_eq!(nodes.name(1).await, "one");
+    assert!(!nodes.in_l2(1).unwrap().has_seen(&xid));
+    other.batch_execute(&format!("commit prepared '{name}'")).await.unwrap();
+    assert_eq!(nodes.name(1).await, "one", "nobody has told of it");
+    nodes.items.invalidate([1]).await.unwrap();
+    assert_eq!(nodes.name(1).await, "uno");
+    assert!(nodes.in_l2(1).unwrap().has_seen(&xid));
+}
+
 /// Proves that each setting that can't be is refused.
 #[test]
 fn settings_are_checked() {
@@ -149,4 +176,35 @@ fn settings_are_checked() {
         assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains(name), "{error}");
     }
     Transactions::new(&writer, TransactionSettings::default()).unwrap();
+}
+
+/// Proves that an invalidation inside an open transaction takes effect and is an error, that the end of the transaction, however
+/// it comes, ends that, and that no end of one trips over it.
+#[tokio::test]
+async fn an_invalidation_inside_a_transaction_is_told() {
+    let nodes = Nodes::new();
+    let origin = PgOrigin::new(nodes.pool.clone());
+    let items = nodes.writer.cache::<Item>().origin(origin).build().unwrap();
+    let mut client = nodes.database.client().await;
+    let task = tokio::spawn(async move {
+        for end in 0..4 {
+            let before = nodes.tier.finished().len();
+            let mut tx = nodes.writer.transaction(&mut client).await.unwrap();
+            rename(&mut tx, &format!("uno {end}")).await;
+            let error = items.invalidate([1]).await.unwrap_err();
+            assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("touch"), "{error}");
+            assert_eq!(nodes.tier.finished().len(), before + 1, "it is done all the same");
+            match end {
+                0 => drop(tx.commit().await.unwrap()),
+                1 => tx.rollback().await.unwrap(),
+                2 => {
+                    tx.batch_execute("commit").await.unwrap();
+                    assert_eq!(tx.commit().await.unwrap_err().outcome(), Outcome::EndedBefore);
+                }
+                _ => drop(tx),
+            }
+            items.invalidate([1]).await.unwrap();
+        }
+    });
+    task.await.unwrap();
 }

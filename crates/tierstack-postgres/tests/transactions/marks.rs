@@ -47,6 +47,30 @@ async fn a_strict_transaction_closes_l2_while_it_commits() {
     }
 }
 
+/// Proves that what was rolled back to a savepoint stays touched: it is told of, and L2 is filled again with the row that
+/// stands there; also if nothing else was written.
+#[tokio::test]
+async fn what_was_rolled_back_to_a_savepoint_stays_touched() {
+    for (rest, second) in [("", "two"), ("update item set name = 'due' where id = 2", "due")] {
+        let nodes = Nodes::new();
+        assert_eq!((nodes.name(1).await, nodes.name(2).await), ("one".into(), "two".into()));
+        let mut client = nodes.database.client().await;
+        let mut tx = nodes.writer.transaction(&mut client).await.unwrap();
+        tx.batch_execute("savepoint s").await.unwrap();
+        rename(&mut tx, "uno").await;
+        tx.touch::<Item>([2]).unwrap();
+        assert_eq!(tx.get(&nodes.items, 1).await.unwrap().unwrap().name, "uno");
+        tx.batch_execute(&format!("rollback to s; {rest}")).await.unwrap();
+        assert_eq!(tx.get(&nodes.items, 1).await.unwrap().unwrap().name, "one");
+        let xid = tx.commit().await.unwrap().xid.unwrap();
+        let told = |finished| Told { xids: vec![xid], finished, keys: 3 };
+        assert_eq!(nodes.tier.told(), [told(false), told(true)], "{rest}");
+        assert!(nodes.in_l2(1).is_none() && nodes.in_l2(2).is_none(), "{rest}");
+        assert_eq!((nodes.name(1).await, nodes.name(2).await), ("one".into(), second.into()));
+        assert!(nodes.in_l2(1).unwrap().has_seen(&xid) && nodes.in_l2(2).unwrap().has_seen(&xid));
+    }
+}
+
 /// Proves that a fast transaction tells L2 once, after COMMIT, with its id.
 #[tokio::test]
 async fn a_fast_transaction_tells_l2_after_commit() {

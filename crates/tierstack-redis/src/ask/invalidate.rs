@@ -37,6 +37,7 @@ impl Ask for Invalidate {
         call.arg(xids).arg(holds).arg(hex(&self.drop_holds, write_token));
         let (claim, claim_life) = self.claim.unwrap_or((Token::NONE, Duration::ZERO));
         call.arg(&claim.as_bytes()[..]).arg(script::hold_ms(claim_life));
+        call.arg(&self.spares.unwrap_or(Token::NONE).as_bytes()[..]);
     }
 
     fn answer(&self, code: i64, _: &mut dyn Iterator<Item = Value>) -> Option<Invalidated> {

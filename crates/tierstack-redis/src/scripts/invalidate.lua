@@ -1,6 +1,7 @@
 -- invalidate: makes the value unusable, and every fill that has not seen the marks. Per key: token, life in ms, '1' if
 -- the write has ended, xids (40 digits each), holds to add (id and life in ms, 48 digits each), holds to drop (32 each), a
--- right to claim or sixteen zero bytes, its life in ms. After all keys: the channel.
+-- right to claim or sixteen zero bytes, its life in ms, the token of a VALUE to spare or sixteen zero bytes. After all keys:
+-- the channel.
 --
 -- Replies {0} a FLOOR with that token is there | {1} unchanged.
 
@@ -89,7 +90,8 @@ end
 -- The token at each key, once it has been judged.
 local there_now = {}
 
-local function invalidate(key, token, life_text, finished, xid_text, hold_text, drop_text, claim, claim_life)
+local function invalidate(key, token, life_text, finished, xid_text, hold_text, drop_text, claim, claim_life,
+  spared)
   local life = tonumber(life_text)
   local xids, holds, drops = list(xid_text, 40), holds_from_now(hold_text), list(drop_text, 32)
   local marks = no_marks()
@@ -97,6 +99,7 @@ local function invalidate(key, token, life_text, finished, xid_text, hold_text, 
   there_now[key] = state == 'record' and token_of(there) or NOBODY
   if state == 'nothing' and finished == '1' then return { 1 } end
   if state == 'record' and kind == 'V' then
+    if spared ~= NOBODY and there_now[key] == spared then return { 1 } end
     if #xids > 0 and #holds == 0 and has_seen_all(there, xids) then return { 1 } end
   elseif state == 'record' then
     marks = stood or marks
@@ -129,6 +132,6 @@ local function tell()
   call('PUBLISH', ARGV[#ARGV], table.concat(told))
 end
 
-local replies = each(8, invalidate)
+local replies = each(9, invalidate)
 tell()
 return replies

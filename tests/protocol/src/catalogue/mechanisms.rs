@@ -54,7 +54,7 @@ pub(crate) fn mechanisms() -> Vec<Taken> {
         ("C15", &[RightRepeated], l2(STRICT, 1, 1, LOST), &[Unfillable]),
         ("C16", &[L2First], nodes(FAST, NO_FAULT), &[Own]),
         ("C17", &[FlightDetached], nodes(STRICT, NO_FAULT), &[Joined]),
-        ("a put tells nobody", &[FlightBrief], nodes(HOLD_PUT, NO_FAULT), &[Joined]),
+        ("a row that is spared is told", &[SparedTold], nodes(HOLD_PUT, NO_FAULT), &[Joined]),
         ("C18, subscribe first", &[SubscribeFirst], nodes(FAST, CUT), &[Delivered]),
         ("C18, check", &[EntriesChecked], nodes(FAST, CUT), &[Delivered]),
         ("C18, generation", &[NewGeneration], nodes(FAST, CUT), &[Delivered, Joined]),

@@ -13,7 +13,9 @@
 //! | `stop-redis` | F20, F28 | SIGSTOP: requests hang, and take effect later | as `read-only` |
 //! | `restart-redis` | F25 | killed, and empty again, under another run_id | G2 |
 //! | `kill-clients` | F20 | CLIENT KILL of all kinds | G2, G4 |
+//! | `output-buffer` | F24 | more is told at once than Redis keeps for a subscriber: it ends all of them | G2, G4 |
 //! | `script-flush` | | SCRIPT FLUSH | G2 |
+//! | `failover` | F30, F31 | the master is killed, and its replica, which lags, takes its port | what was acknowledged meanwhile is lost: only that what comes back ends with its life (G3); the run is another, and L1 is suspended |
 //! | `old-data` | F33, F31 | Redis goes back to what it held a moment ago | only that what comes back ends with its life (G3) |
 //! | `slow-redis` | F22, F29 | each piece between one node and Redis is late | G2, G4 |
 //! | `silent-redis` | F21 | Redis hears one node, and its replies are kept back | G2, G4 |
@@ -27,8 +29,9 @@
 //! G1 is held to where no fault of the run makes L2 lose records: an evicted floor keeps nobody out until its write is
 //! acknowledged.
 //!
-//! Elsewhere: F19 is a misuse, and a test's. F24 and F30 need a subscriber and a cluster. F31 (a failover that loses
-//! acknowledged writes) is what `old-data` does to the values.
+//! Elsewhere: F19 is a misuse, and a test's. Of F30 this is the failover of one master to its replica; a cluster's, and F32 (slots
+//! that move), are of a tier that speaks to one, which this one doesn't. That subscribers who are ended again and again don't
+//! come back all the time is a test of `tierstack-redis`.
 
 mod network;
 mod nodes;
@@ -84,6 +87,7 @@ pub(crate) const ALL: &[Fault] = &[
     Fault { stands_still: LASTS, ..fault("stop-redis", redis::stop) },
     forgets("restart-redis", redis::restart),
     fault("kill-clients", redis::kill_clients),
+    fault("output-buffer", redis::output_buffer),
     fault("script-flush", redis::script_flush),
     Fault { stands_still: nodes::PAUSE, ..fault("pause-node", nodes::pause) },
     fault("slow-redis", network::slow_redis),
@@ -92,6 +96,7 @@ pub(crate) const ALL: &[Fault] = &[
     fault("slow-postgres", network::slow_postgres),
     fault("cut-postgres", network::cut_postgres),
     fault("kill-sessions", postgres::kill_sessions),
+    forgets("failover", redis::failover),
     forgets("old-data", redis::old_data),
     fault("crash-postgres", postgres::crash),
 ];

@@ -1,21 +1,22 @@
 //! Many callers at once, each in a task of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tests::Film;
+use crate::Film;
 use tierstack_core::{Cache, Error};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// What `get` gives.
-pub(crate) type Found = Result<Option<Arc<Film>>, Error>;
+pub type Found = Result<Option<Arc<Film>>, Error>;
 
 /// Callers under way.
-pub(crate) struct Crowd {
+pub struct Crowd {
     callers: Vec<JoinHandle<Found>>,
     /// A permit for each that has asked.
     asked: Arc<Semaphore>,
@@ -23,7 +24,7 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// One caller for each of the keys.
-    pub(crate) fn ask(films: &Cache<Film>, keys: impl IntoIterator<Item = i32>) -> Self {
+    pub fn ask(films: &Cache<Film>, keys: impl IntoIterator<Item = i32>) -> Self {
         let asked = Arc::new(Semaphore::new(0));
         let caller = |key| {
             let (films, asked) = (films.clone(), Arc::clone(&asked));
@@ -42,13 +43,13 @@ impl Crowd {
     }
 
     /// Returns when every one has asked, answered or not.
-    pub(crate) async fn has_asked(&self) {
+    pub async fn has_asked(&self) {
         let all = u32::try_from(self.callers.len()).unwrap();
         self.asked.acquire_many(all).await.unwrap().forget();
     }
 
     /// What each found, in the order of the keys.
-    pub(crate) async fn found(self) -> Vec<Found> {
+    pub async fn found(self) -> Vec<Found> {
         let mut found = Vec::with_capacity(self.callers.len());
         for caller in self.callers {
             found.push(caller.await.unwrap());
@@ -57,18 +58,18 @@ impl Crowd {
     }
 
     /// The row that each found.
-    pub(crate) async fn rows(self) -> Vec<Arc<Film>> {
+    pub async fn rows(self) -> Vec<Arc<Film>> {
         self.found().await.into_iter().map(|found| found.unwrap().unwrap()).collect()
     }
 }
 
 /// A hang fails the test.
-pub(crate) async fn bounded(test: impl Future<Output = ()>) {
+pub async fn bounded(test: impl Future<Output = ()>) {
     tokio::time::timeout(Duration::from_secs(60), test).await.expect("the test hangs");
 }
 
 /// Waits until no more tasks are alive than so many.
-pub(crate) async fn tasks_are_back_to(baseline: usize) {
+pub async fn tasks_are_back_to(baseline: usize) {
     let alive = || Handle::current().metrics().num_alive_tasks();
     for _ in 0..1_000 {
         if alive() <= baseline {
