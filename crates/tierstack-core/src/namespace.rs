@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bus::{Hearing, Listening};
 use crate::cache::CacheBuilder;
-use crate::recorder::{Scope, Traced, TracedTier};
+use crate::recorder::{Traced, TracedTier};
 use crate::tier::BoxFuture;
 use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
 ///
 /// Cloning it counts one reference up. It builds with the tier down.
 #[derive(Clone)]
-pub struct Namespace(Arc<Shared>);
+pub struct Namespace(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
@@ -121,28 +121,6 @@ impl Namespace {
         &self.0.clock
     }
 
-    /// The namespace as a recorder names it.
-    #[must_use]
-    pub fn scope(&self) -> Scope {
-        match &self.0.traced {
-            Some(traced) => traced.scope.clone(),
-            None => Scope { namespace: self.name().into(), entity: None, projection: None },
-        }
-    }
-
-    /// What was counted of each of its caches on this node, if a recorder was handed in.
-    #[must_use]
-    pub fn caches(&self) -> Vec<CacheStats> {
-        let caches: Vec<Arc<dyn Local>> = self.locals();
-        caches.iter().filter_map(|cache| cache.counted()).collect()
-    }
-
-    /// A reference that doesn't keep it.
-    #[must_use]
-    pub fn downgrade(&self) -> WeakNamespace {
-        WeakNamespace(Arc::downgrade(&self.0))
-    }
-
     /// Whether it hears of other nodes' invalidations, and what it has heard; `None` if its tier tells nobody.
     #[must_use]
     pub fn bus_stats(&self) -> Option<BusStats> {
@@ -215,7 +193,8 @@ impl Namespace {
         self.0.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn locals(&self) -> Vec<Arc<dyn Local>> {
+    /// The caches that are there.
+    pub(crate) fn locals(&self) -> Vec<Arc<dyn Local>> {
         self.entered().values().flatten().filter_map(Weak::upgrade).collect()
     }
 
@@ -300,24 +279,6 @@ impl Namespace {
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespace").field("name", &self.0.name).field("l2", &self.0.tier.is_some()).finish()
-    }
-}
-
-/// A reference to a namespace that doesn't keep it.
-#[derive(Clone)]
-pub struct WeakNamespace(Weak<Shared>);
-
-impl WeakNamespace {
-    /// The namespace, if it is still there.
-    #[must_use]
-    pub fn upgrade(&self) -> Option<Namespace> {
-        self.0.upgrade().map(Namespace)
-    }
-}
-
-impl fmt::Debug for WeakNamespace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WeakNamespace")
     }
 }
 
@@ -413,18 +374,8 @@ impl NamespaceBuilder {
             .as_ref()
             .and_then(|tier| tier.bus())
             .map(|bus| Listening::new(bus, channel.clone(), settings, clock.clone(), random.clone()));
-        let traced = recorder.map(|recorder| Traced {
-            recorder,
-            scope: Scope { namespace: (&*name).into(), entity: None, projection: None },
-            clock: clock.clone(),
-            fresh_for: Default::default(),
-        });
-        let tier = match (tier, &traced) {
-            (Some(tier), Some(traced)) => {
-                Some(Arc::new(TracedTier { tier, traced: traced.clone() }) as Arc<dyn Tier>)
-            }
-            (tier, _) => tier,
-        };
+        let traced = recorder.map(|recorder| Traced::new(recorder, &name, clock.clone()));
+        let tier = tier.map(|tier| TracedTier::over(tier, traced.as_ref()));
         let writes = Writes::new(tier, channel, clock.clone(), random.clone(), writes);
         let namespace = Namespace(Arc::new(Shared {
             traced,

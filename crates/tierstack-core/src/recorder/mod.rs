@@ -9,6 +9,7 @@
 //!
 //! No text of a key gets out but by [`Begin::keys_text`], which a recorder need not call; no value does.
 
+mod observed;
 mod tier;
 mod traced;
 
@@ -16,12 +17,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use observed::WeakNamespace;
 pub(crate) use tier::TracedTier;
 pub(crate) use traced::{Doing, Traced};
 
 #[cfg(doc)]
 use crate::Namespace;
-use crate::{ErrorKind, Filled, Level, WeakNamespace};
+use crate::{ErrorKind, Filled, Level};
 
 /// Records spans and measures.
 ///

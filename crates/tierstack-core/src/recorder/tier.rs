@@ -13,11 +13,19 @@ use crate::{
 
 /// A tier that does what another does. One that is dropped before its reply has come, as it took too long, is given up.
 pub(crate) struct TracedTier {
-    pub(crate) tier: Arc<dyn Tier>,
-    pub(crate) traced: Traced,
+    tier: Arc<dyn Tier>,
+    traced: Traced,
 }
 
 impl TracedTier {
+    /// `tier` itself if nothing is recorded.
+    pub(crate) fn over(tier: Arc<dyn Tier>, traced: Option<&Traced>) -> Arc<dyn Tier> {
+        match traced {
+            None => tier,
+            Some(traced) => Arc::new(TracedTier { tier, traced: traced.clone() }),
+        }
+    }
+
     fn record<'a, T: Send + 'a>(
         &'a self,
         request: Request,

@@ -13,15 +13,21 @@ use crate::{Age, Answers, Clock, ErrorKind, Keep, Level, Meta, Moment, Outcome};
 pub(crate) struct Traced {
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) scope: Scope,
-    pub(crate) clock: Clock,
+    clock: Clock,
     /// How long rows, and absences, are fresh: their age is told by it.
-    pub(crate) fresh_for: (Duration, Duration),
+    fresh_for: (Duration, Duration),
 }
 
 /// One hit in so many is measured.
 const MEASURED_ONE_IN: u64 = 1_024;
 
 impl Traced {
+    /// Of what concerns a whole namespace.
+    pub(crate) fn new(recorder: Arc<dyn Recorder>, namespace: &str, clock: Clock) -> Self {
+        let scope = Scope { namespace: namespace.into(), entity: None, projection: None };
+        Traced { recorder, scope, clock, fresh_for: Default::default() }
+    }
+
     /// The same for one of the namespace's caches.
     pub(crate) fn of(&self, entity: &str, projection: Option<&str>, fresh_for: (Duration, Duration)) -> Self {
         let scope = Scope {
