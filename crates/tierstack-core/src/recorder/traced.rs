@@ -101,7 +101,7 @@ impl Traced {
     /// Measures the `nth` hit, if it is one of those that are.
     #[inline]
     pub(crate) fn measure_hit(&self, nth: u64, meta: &Meta, absent: bool, now: Moment) {
-        if nth % MEASURED_ONE_IN == 0 {
+        if nth.is_multiple_of(MEASURED_ONE_IN) {
             let (present_for, absent_for) = self.fresh_for;
             let fresh_for = if absent { absent_for } else { present_for };
             let age = fresh_for.saturating_sub(meta.fresh_until.since(now));
