@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use receiver::Receiver;
 use servers::Servers;
 use tests::Film;
-use tests_telemetry::Spans;
+use tests_telemetry::{Spans, Sums};
 use tierstack::otel::OtelRecorder;
 use tierstack::postgres::PgOrigin;
 use tierstack::{Cache, Freshness, L1, Lookup, Settings};
@@ -196,7 +196,7 @@ async fn futures(application: &Application, films: &Cache<Film>, key: i32, calle
     callers
 }
 
-fn told(sums: &BTreeMap<(String, BTreeMap<String, String>), u64>, tier: &str, outcome: &str) -> u64 {
+fn told(sums: &Sums, tier: &str, outcome: &str) -> u64 {
     let is = |(name, labels): &(String, BTreeMap<String, String>)| {
         name == "cache.lookups" && labels["cache.tier"] == tier && labels["cache.outcome"] == outcome
     };

@@ -25,7 +25,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
-use tests_telemetry::{Seen, Spans};
+use tests_telemetry::{Seen, Spans, Sums};
 use tokio::net::TcpListener;
 use tonic::transport::server::{Router, Server, TcpIncoming};
 use tonic::{Request, Response, Status};
@@ -81,8 +81,8 @@ impl Receiver {
     }
 
     /// Sums as they last were, by name and labels.
-    pub(crate) fn sums(&self) -> BTreeMap<(String, BTreeMap<String, String>), u64> {
-        let mut sums = BTreeMap::new();
+    pub(crate) fn sums(&self) -> Sums {
+        let mut sums = Sums::new();
         self.each(|name, data| {
             let metric::Data::Sum(sum) = data else { return };
             for at in &sum.data_points {

@@ -7,4 +7,4 @@ mod span;
 
 pub use memory::Memory;
 pub use named::{NamedTier, Rows};
-pub use span::{Seen, Spans};
+pub use span::{Seen, Spans, Sums};

@@ -10,7 +10,7 @@ use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMete
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, SpanData};
 use tierstack::otel::{Keys, OtelRecorder};
 
-use crate::span::{Seen, Spans};
+use crate::span::{Seen, Spans, Sums};
 
 /// Exports to memory, at once.
 pub struct Memory {
@@ -73,9 +73,7 @@ impl Memory {
     /// # Panics
     /// If the exporter was shut down.
     #[must_use]
-    pub fn metrics(
-        &self,
-    ) -> (BTreeMap<(String, BTreeMap<String, String>), u64>, BTreeSet<String>, BTreeSet<String>) {
+    pub fn metrics(&self) -> (Sums, BTreeSet<String>, BTreeSet<String>) {
         self.metrics.reset();
         self.meters.force_flush().expect("it is there");
         let (mut sums, mut names, mut attributes) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());

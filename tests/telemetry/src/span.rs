@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// Sums, by the name of the metric and its labels.
+pub type Sums = BTreeMap<(String, BTreeMap<String, String>), u64>;
+
 /// A span that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
