@@ -1,4 +1,5 @@
 //! Exported over OTLP by the real SDK, to a receiver of the test's, and counted against the servers' own statistics.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
 #[path = "live/receiver.rs"]
 mod receiver;

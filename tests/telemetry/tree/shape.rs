@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry::trace::FutureExt;
 use tests_telemetry::{Memory, Seen, Spans};
 use tierstack::otel::Keys;
 use tierstack::{ErrorKind, Lookup};
@@ -93,18 +94,11 @@ async fn a_merged_load_is_linked_to_by_the_rounds_that_share_it() {
     let rig = Rig::new(Memory::new());
     let films = rig.films();
     rig.rows.gate().shut();
-    let asked = [1, 2, 3].map(|key| {
-        let (films, caller) = (films.clone(), rig.memory.caller(["one", "two", "three"][key as usize - 1]));
-        async move {
-            use opentelemetry::trace::FutureExt;
-            let found = tokio::spawn(async move { films.get(key).await }.with_context(caller));
-            settle().await;
-            found
-        }
-    });
     let mut finds = Vec::new();
-    for asked in asked {
-        finds.push(asked.await);
+    for (key, caller) in [(1, "one"), (2, "two"), (3, "three")] {
+        let (films, caller) = (films.clone(), rig.memory.caller(caller));
+        finds.push(tokio::spawn(async move { films.get(key).await }.with_context(caller)));
+        settle().await;
     }
     rig.rows.gate().open();
     for found in finds {
