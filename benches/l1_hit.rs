@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use benches::{Film, Pair, film, films, threads};
 use futures_util::FutureExt;
+use opentelemetry::Context;
+use opentelemetry::trace::{Span, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tierstack_core::l1::L1Layer;
 use tierstack_core::revalidate::{Refreshes, RevalidateLayer};
 use tierstack_core::{
     Answers, BusSettings, Cache, Clock, Counters, Error, L1, Lookup, MemoryTier, Namespace, Settings, Stack,
     origin_fn,
 };
+use tierstack_otel::OtelRecorder;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 const ROUNDS: i32 = 4_096;
@@ -35,6 +40,7 @@ fn main() {
     handle(&moka, &films);
     hearing(&moka, &runtime);
     service(&moka, &runtime);
+    telemetry(&runtime);
     assert!(films.stats().loads <= 10, "the benches measured hits: {:?}", films.stats());
 }
 
@@ -106,6 +112,35 @@ fn hearing(moka: &moka::sync::Cache<i32, Arc<Film>>, runtime: &tokio::runtime::R
     };
     pair(1, "L1 hit by the handle of a node that hears", 1.2).run(floor, ours, ROUNDS as u64);
     assert!(films.stats().loads <= 1, "the bench measured hits: {:?}", films.stats());
+}
+
+/// Row 9: traces and metrics on, and the caller not sampled, beside the same hit without them.
+fn telemetry(runtime: &tokio::runtime::Runtime) {
+    let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+    let tracers = SdkTracerProvider::builder().with_sampler(sampler).build();
+    let meters = SdkMeterProvider::builder()
+        .with_reader(PeriodicReader::builder(InMemoryMetricExporter::default()).build())
+        .build();
+    let recorder = OtelRecorder::builder().tracer_provider(&tracers).meter_provider(&meters).build();
+    let shop = Namespace::builder("shop").recorder(recorder).build().expect("a plain name");
+    let recorded: Cache<Film> = benches::films_of(&shop, 100_000);
+    let plain = benches::films(100_000);
+    for films in [&recorded, &plain] {
+        runtime.block_on(films.objects_by_pks(0..64)).expect("the origin has every row");
+    }
+    let caller = tracers.tracer("bench").start("request");
+    assert!(!caller.span_context().is_sampled(), "the caller is not sampled");
+    let _caller = Context::current_with_span(caller).attach();
+    let hits = |films: &Cache<Film>| {
+        for round in 0..ROUNDS {
+            drop(black_box(films.get(round & 63).now_or_never()));
+        }
+    };
+    let pair = |what| Pair { floor: "the same without a recorder", ..pair(9, what, 1.1) };
+    pair("L1 hit recorded, caller not sampled").run(|| hits(&plain), || hits(&recorded), ROUNDS as u64);
+    let batch = |films: &Cache<Film>| drop(black_box(films.objects_by_pks(0..64).now_or_never()));
+    pair("64 L1 hits recorded, caller not sampled").run(|| batch(&plain), || batch(&recorded), 64);
+    assert!(recorded.stats().loads <= 1, "the bench measured hits: {:?}", recorded.stats());
 }
 
 fn service(moka: &moka::sync::Cache<i32, Arc<Film>>, runtime: &tokio::runtime::Runtime) {

@@ -52,7 +52,15 @@ impl Entity for Film {
 /// If the settings are wrong, which they aren't.
 #[must_use]
 pub fn films(capacity: u64) -> Cache<Film> {
-    let shop = Namespace::builder("shop").build().expect("the name is plain");
+    films_of(&Namespace::builder("shop").build().expect("the name is plain"), capacity)
+}
+
+/// The same in a namespace.
+///
+/// # Panics
+/// If it has such a cache already.
+#[must_use]
+pub fn films_of(shop: &Namespace, capacity: u64) -> Cache<Film> {
     let origin = origin_fn(|keys: Vec<i32>| async move {
         Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, film(key))).collect())
     });

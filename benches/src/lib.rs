@@ -7,6 +7,6 @@ mod film;
 mod pair;
 mod record;
 
-pub use film::{Film, film, films};
+pub use film::{Film, film, films, films_of};
 pub use pair::{Pair, threads};
 pub use record::{Row, read_rows};

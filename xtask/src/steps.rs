@@ -39,6 +39,7 @@ pub(crate) const TEST: &[Step] = &[
     Step::new("example: write_paths", &["run", "--example", "write_paths"]),
     Step::new("example: custom_tier", &["run", "--example", "custom_tier"]),
     Step::new("example: grpc", &["run", "--example", "grpc"]),
+    Step::new("example: otel", &["run", "--example", "otel"]),
     Step::new("example: storefront", STOREFRONT),
     Step { without: &["TIERSTACK_DATA"], ..Step::new("example: storefront, catalogue made up", STOREFRONT) },
 ];

@@ -1,10 +1,15 @@
 //! What the task at hand is loading for: so that a load which asks for what it is loading is told so, and doesn't wait for
-//! itself.
+//! itself; and so that its spans are part of those of whoever asked.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+
+use crate::System;
+use crate::recorder::{Doing, Span, SpanId, Traced, Work};
 
 tokio::task_local! {
     static CAUSES: Causes;
@@ -12,7 +17,13 @@ tokio::task_local! {
 
 /// The batches of keys, of any cache, whose load the task at hand is part of. A task that the loader spawns has none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Causes(Option<Arc<[u64]>>);
+pub(crate) struct Causes {
+    ids: Option<Arc<[u64]>>,
+    /// What is recorded of it; `None` without a recorder.
+    span: Option<Arc<dyn Span>>,
+    /// Of what is begun for several, the spans of the others.
+    others: Option<Arc<[Arc<dyn Span>]>>,
+}
 
 impl Causes {
     /// Those of the task at hand.
@@ -21,17 +32,69 @@ impl Causes {
     }
 
     /// All of `several`, and `own`.
-    pub(crate) fn of<'a>(own: impl Iterator<Item = u64>, several: impl Iterator<Item = &'a Causes>) -> Self {
+    pub(crate) fn of<'a>(
+        own: impl Iterator<Item = u64>,
+        several: impl Iterator<Item = &'a Causes> + Clone,
+    ) -> Self {
         let mut all: Vec<u64> = own.collect();
-        for causes in several {
-            all.extend(causes.0.iter().flat_map(|ids| ids.iter().copied()));
+        for causes in several.clone() {
+            all.extend(causes.ids.iter().flat_map(|ids| ids.iter().copied()));
         }
-        Causes((!all.is_empty()).then(|| all.into()))
+        let spans = || {
+            several.clone().flat_map(|causes| {
+                causes.span.iter().chain(causes.others.iter().flat_map(|others| others.iter()))
+            })
+        };
+        // Of one that is not recorded, nobody would see what is part of it.
+        let span = spans().find(|span| span.id().is_some()).or_else(|| spans().next()).cloned();
+        let id = span.as_ref().and_then(|span| span.id());
+        let others: Vec<Arc<dyn Span>> =
+            spans().filter(|other| other.id().is_some() && other.id() != id).cloned().collect();
+        Causes {
+            ids: (!all.is_empty()).then(|| all.into()),
+            span,
+            others: (!others.is_empty()).then(|| others.into()),
+        }
     }
 
     /// Whether a batch is among them.
     pub(crate) fn contain(&self, batch: u64) -> bool {
-        self.0.as_ref().is_some_and(|ids| ids.contains(&batch))
+        self.ids.as_ref().is_some_and(|ids| ids.contains(&batch))
+    }
+
+    /// The span that what is done now is part of.
+    pub(crate) fn span(&self) -> Option<&Arc<dyn Span>> {
+        self.span.as_ref()
+    }
+
+    /// The same, within a span that was begun for them.
+    pub(crate) fn within(self, span: Arc<dyn Span>) -> Self {
+        Causes { span: Some(span), others: None, ..self }
+    }
+
+    /// Links their span to others, to each once.
+    pub(crate) fn link(&self, to: impl Iterator<Item = SpanId>) {
+        let Some(span) = &self.span else { return };
+        let mut linked: Vec<SpanId> = Vec::new();
+        for id in to {
+            if !linked.contains(&id) {
+                linked.push(id);
+                span.link(id);
+            }
+        }
+    }
+
+    /// Begins work for these, and links to it those that it is not part of.
+    pub(crate) fn begin(&self, traced: &Traced, work: Work, keys: usize, system: Option<System>) -> Doing {
+        let mut doing = None;
+        if let Some(span) = &self.span {
+            span.within(&mut || doing = Some(traced.ask(work, keys, system.clone())));
+        }
+        let doing = doing.unwrap_or_else(|| traced.ask(work, keys, system));
+        if let (Some(id), Some(others)) = (doing.span().id(), &self.others) {
+            others.iter().for_each(|other| other.link(id));
+        }
+        doing
     }
 
     /// Does `work` for these.
@@ -40,8 +103,22 @@ impl Causes {
         if cfg!(shuttle) {
             return work.await;
         }
-        CAUSES.scope(self, work).await
+        match self.span.clone() {
+            None => CAUSES.scope(self, work).await,
+            Some(span) => CAUSES.scope(self, within(span, work)).await,
+        }
     }
+}
+
+/// Polls `work` within a span.
+async fn within<F: Future>(span: Arc<dyn Span>, work: F) -> F::Output {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let mut polled = Poll::Pending;
+        span.within(&mut || polled = work.as_mut().poll(cx));
+        polled
+    })
+    .await
 }
 
 /// Ids for batches, unlike any others in this process: many at once, as threads take the counter from each other.

@@ -31,6 +31,15 @@ impl Clock {
         }
     }
 
+    /// Now, on the same clock, to the microsecond: for what is measured.
+    #[must_use]
+    pub(crate) fn precise(&self) -> Moment {
+        match &self.0 {
+            None => at(rustix::time::ClockId::Monotonic),
+            Some(manual) => manual.coarse(),
+        }
+    }
+
     /// Now, in milliseconds since 1970. Only tiers that keep their own time read it; no life or deadline is judged by it.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
@@ -80,7 +89,12 @@ const COARSE: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
 #[inline]
 fn system_coarse() -> Moment {
-    let now = rustix::time::clock_gettime(COARSE);
+    at(COARSE)
+}
+
+#[inline]
+fn at(clock: rustix::time::ClockId) -> Moment {
+    let now = rustix::time::clock_gettime(clock);
     // Monotonic clocks start at zero and a year is 3e16 ns: neither cast can lose anything.
     Moment::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::health::LastFault;
 use crate::record::Unusable;
-use crate::{Age, Filled, Level, Outcome};
+use crate::recorder::{Scope, Told, Traced};
+use crate::{Age, Filled, Level, Meta, Moment, Outcome};
 
 /// Counts of one cache since it was built. A key of which a caller was told is counted once, in `l1`, `l2`, `origin`,
 /// `unknown` or `errors`: by where its answer came from, though one load answered many. A refresh behind an answer is
@@ -20,6 +21,8 @@ pub struct Stats {
     pub l2: Answered,
     /// Keys answered by the origin.
     pub origin: Answered,
+    /// Of those answered by the origin with a row, the ones that L2 has not taken.
+    pub past_l2: u64,
     /// Keys of which nothing is known, as the lookup excluded the origin.
     pub unknown: u64,
     /// Keys that failed.
@@ -58,6 +61,20 @@ pub struct Stats {
     pub invalidations: u64,
 }
 
+/// What was counted of one cache of a namespace.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Which.
+    pub scope: Scope,
+    /// What was counted.
+    pub stats: Stats,
+    /// How many entries L1 holds, about: rows and lists.
+    pub l1_len: u64,
+    /// How many tasks look keys up.
+    pub flights: u64,
+}
+
 /// Keys answered by one tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Answered {
@@ -88,6 +105,7 @@ impl Stats {
 /// What is counted one at a time, off the path of an L1 hit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
+    PastL2,
     Unknown,
     Error,
     Load,
@@ -124,6 +142,8 @@ pub struct Counters {
     /// What L2 failed with last, and what a load did.
     pub(crate) l2_fault: LastFault,
     pub(crate) load_fault: LastFault,
+    /// Boxed, so that a hit without one looks at one word.
+    traced: Option<Box<Traced>>,
 }
 
 static NEXT_STRIPE: AtomicUsize = AtomicUsize::new(0);
@@ -143,17 +163,40 @@ fn cell(source: Level, age: Age, absent: bool) -> usize {
 }
 
 impl Counters {
-    /// Counts one answer.
+    /// Counters of a cache that is recorded, if it is.
+    pub(crate) fn recorded(traced: Option<Traced>) -> Self {
+        Counters { traced: traced.map(Box::new), ..Counters::default() }
+    }
+
+    /// What to record with.
     #[inline]
-    pub(crate) fn answered(&self, source: Level, age: Age, absent: bool) {
+    pub(crate) fn traced(&self) -> Option<&Traced> {
+        self.traced.as_deref()
+    }
+
+    /// Counts one answer: how many like it this stripe had before.
+    #[inline]
+    fn answered(&self, source: Level, age: Age, absent: bool) -> u64 {
         let stripe = STRIPE.try_with(|stripe| *stripe).unwrap_or(0);
-        self.answered[stripe].0[cell(source, age, absent)].fetch_add(1, Ordering::Relaxed);
+        self.answered[stripe].0[cell(source, age, absent)].fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts a fresh hit in L1 by the handle.
+    #[inline]
+    pub(crate) fn hit(&self, absent: bool, meta: &Meta, now: Moment) {
+        let nth = self.answered(Level::L1, Age::Fresh, absent);
+        if let Some(traced) = &self.traced {
+            traced.measure_hit(nth, meta, absent, now);
+        }
     }
 
     /// Counts what a caller is told of one key.
     pub(crate) fn told<V>(&self, outcome: &Outcome<V>) {
         match outcome {
-            Ok(Some(answer)) => self.answered(answer.source, answer.age, answer.entry.is_absent()),
+            Ok(_) if Told::of(outcome) == Told::Bypass => self.add(Event::PastL2, 1),
+            Ok(Some(answer)) => {
+                self.answered(answer.source, answer.age, answer.entry.is_absent());
+            }
             Ok(None) => self.add(Event::Unknown, 1),
             Err(_) => self.add(Event::Error, 1),
         }
@@ -186,10 +229,14 @@ impl Counters {
             absent: sum(source, Age::Fresh, true),
         };
         let event = |event: Event| self.events[event as usize].load(Ordering::Relaxed);
+        let mut origin = answered(Level::Origin);
+        let past_l2 = event(Event::PastL2);
+        origin.fresh += past_l2;
         Stats {
             l1: answered(Level::L1),
             l2: answered(Level::L2),
-            origin: answered(Level::Origin),
+            origin,
+            past_l2,
             unknown: event(Event::Unknown),
             errors: event(Event::Error),
             loads: event(Event::Load),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tower_service::Service;
 
 use crate::tier::BoxFuture;
-use crate::{BoxError, Error, ErrorKind, Stamp};
+use crate::{BoxError, Error, ErrorKind, Stamp, System};
 
 /// What a load found. Rows are matched by key: their order doesn't matter, a missing one means *absent*.
 #[derive(Debug)]
@@ -44,6 +44,11 @@ pub trait Loader<K, V>: Send + Sync + 'static {
     fn keeps(&self, _key: &K, _row: &V) -> bool {
         true
     }
+
+    /// What it reads from, for telemetry. Default: that is not said.
+    fn system(&self) -> Option<System> {
+        None
+    }
 }
 
 impl<K: 'static, V: 'static, L: Loader<K, V> + ?Sized> Loader<K, V> for Arc<L> {
@@ -53,6 +58,10 @@ impl<K: 'static, V: 'static, L: Loader<K, V> + ?Sized> Loader<K, V> for Arc<L> {
 
     fn keeps(&self, key: &K, row: &V) -> bool {
         (**self).keeps(key, row)
+    }
+
+    fn system(&self) -> Option<System> {
+        (**self).system()
     }
 }
 

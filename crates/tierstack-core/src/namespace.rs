@@ -14,11 +14,12 @@ use serde::de::DeserializeOwned;
 use crate::bus::{Hearing, Listening};
 use crate::cache::CacheBuilder;
 use crate::counters::Counters;
+use crate::recorder::{Traced, TracedTier};
 use crate::tier::BoxFuture;
 use crate::writes::{Touched, View, WriteSettings, WriteStats, Writes};
 use crate::{
-    BusSettings, BusStats, CacheKey, CacheLayerBuilder, Channel, Clock, Entity, Error, KeyFormat, Mark,
-    Moment, Random, Schema, Settings, Tier, Token,
+    BusSettings, BusStats, CacheKey, CacheLayerBuilder, CacheStats, Channel, Clock, Entity, Error, KeyFormat,
+    Mark, Moment, Random, Recorder, Schema, Settings, Tier, Token,
 };
 
 /// A set of caches over one shared tier, whose keys begin with one name: one *node* of it, in this process.
@@ -28,7 +29,7 @@ use crate::{
 ///
 /// Cloning it counts one reference up. It builds with the tier down.
 #[derive(Clone)]
-pub struct Namespace(Arc<Shared>);
+pub struct Namespace(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) writes: Arc<Writes>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// What to record with; `None` unless a recorder was handed in.
+    pub(crate) traced: Option<Traced>,
     /// `None` if there is no tier, or it tells nobody.
     listening: Option<Listening>,
     /// The caches of each entity, by table: what an invalidation on this node must reach.
@@ -62,6 +65,8 @@ pub(crate) trait Local: Send + Sync {
     fn l1_entries(&self) -> Option<u64>;
     /// What it has counted, and what failed last.
     fn counters(&self) -> &Counters;
+    /// What it has counted; `None` if nothing is recorded.
+    fn counted(&self) -> Option<CacheStats>;
 }
 
 /// Work behind answers, which goes on when the cache that began it is dropped.
@@ -80,6 +85,7 @@ impl Namespace {
             clock: Clock::system(),
             random: Random::system(),
             writes: WriteSettings::default(),
+            recorder: None,
             also: Vec::new(),
         }
     }
@@ -150,7 +156,7 @@ impl Namespace {
 
     /// The caches that are there, each with its table or name.
     pub(crate) fn caches_by_table(&self) -> Vec<(String, Arc<dyn Local>)> {
-        let caches = self.caches();
+        let caches = self.entered();
         let of_table = |(table, caches): (&String, &Vec<Weak<dyn Local>>)| {
             let there = caches.iter().filter_map(Weak::upgrade);
             there.map(|cache| (table.clone(), cache)).collect::<Vec<_>>()
@@ -207,14 +213,19 @@ impl Namespace {
         &self.0
     }
 
-    fn caches(&self) -> MutexGuard<'_, HashMap<String, Vec<Weak<dyn Local>>>> {
+    fn entered(&self) -> MutexGuard<'_, HashMap<String, Vec<Weak<dyn Local>>>> {
         self.0.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The caches that are there.
+    pub(crate) fn locals(&self) -> Vec<Arc<dyn Local>> {
+        self.entered().values().flatten().filter_map(Weak::upgrade).collect()
     }
 
     /// Enters a cache, unless there is one of that entity and projection, or of a service of that name: two would not hear
     /// of each other's settings.
     pub(crate) fn enter(&self, table: &str, cache: &Arc<impl Local + 'static>) -> Result<(), Error> {
-        let mut caches = self.caches();
+        let mut caches = self.entered();
         let of_entity = caches.entry(table.to_owned()).or_default();
         of_entity.retain(|cache| cache.strong_count() > 0);
         let there: Vec<Arc<dyn Local>> = of_entity.iter().filter_map(Weak::upgrade).collect();
@@ -256,7 +267,7 @@ impl Namespace {
     /// # Cancel safety
     /// As for [`Cache::invalidate`](crate::Cache::invalidate).
     pub async fn invalidate_all(&self) -> Result<(), Error> {
-        let entities: Vec<String> = self.caches().keys().cloned().collect();
+        let entities: Vec<String> = self.entered().keys().cloned().collect();
         let mut touched = Touched::new(self);
         for entity in entities {
             touched.all_of(&KeyFormat::new(self.name(), &entity, None, &[], 0)?);
@@ -282,8 +293,7 @@ impl Namespace {
 
     /// Makes every cache of this node forget those keys of the shared tier, but for what bears the token beside the key.
     pub(crate) fn forget<'k>(&self, keys: impl IntoIterator<Item = (&'k str, Option<Token>)>) {
-        let caches: Vec<Arc<dyn Local>> =
-            self.caches().values().flatten().filter_map(Weak::upgrade).collect();
+        let caches = self.locals();
         for (key, token) in keys {
             caches.iter().for_each(|cache| cache.forget(key, token));
         }
@@ -317,6 +327,7 @@ pub struct NamespaceBuilder {
     clock: Clock,
     random: Random,
     writes: WriteSettings,
+    recorder: Option<Arc<dyn Recorder>>,
     also: Vec<Schema>,
 }
 
@@ -356,6 +367,12 @@ impl NamespaceBuilder {
         self
     }
 
+    /// Sets who records what its caches do; see [`recorder`](crate::recorder). Default: nobody.
+    pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
     /// Names what other services cache under this name, for [`Namespace::invalidate_all`] to reach it from a node that has no
     /// cache of it: `Schema::table("actor")`, or an entity's own. Only the table counts, and the database schema it is in;
     /// the name of a service that is cached counts as a table's.
@@ -370,7 +387,7 @@ impl NamespaceBuilder {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, over 64 bytes, or has a character that would have to
     /// be escaped in every key; if a name of an entity is empty; or if a limit or a time can't be, with what to change.
     pub fn build(self) -> Result<Namespace, Error> {
-        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes, also } = self;
+        let NamespaceBuilder { name, tier, bus: settings, clock, random, writes, recorder, also } = self;
         check_name("namespace", &name)?;
         settings.check()?;
         writes.check()?;
@@ -381,8 +398,11 @@ impl NamespaceBuilder {
             .as_ref()
             .and_then(|tier| tier.bus())
             .map(|bus| Listening::new(bus, channel.clone(), settings, clock.clone(), random.clone()));
+        let traced = recorder.map(|recorder| Traced::new(recorder, &name, clock.clone()));
+        let tier = tier.map(|tier| TracedTier::over(tier, traced.as_ref()));
         let writes = Writes::new(tier, channel, clock.clone(), random.clone(), writes);
-        Ok(Namespace(Arc::new(Shared {
+        let namespace = Namespace(Arc::new(Shared {
+            traced,
             listening,
             name,
             tier: View::of(&writes),
@@ -393,7 +413,11 @@ impl NamespaceBuilder {
             also,
             drains: Mutex::default(),
             is_ending: AtomicBool::new(false),
-        })))
+        }));
+        if let Some(traced) = &namespace.0.traced {
+            traced.recorder.attach(namespace.downgrade());
+        }
+        Ok(namespace)
     }
 }
 

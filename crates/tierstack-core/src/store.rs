@@ -150,8 +150,8 @@ impl<K: Key, V: Send + Sync + 'static> Store<K, V> {
     /// The entry at `key` if it is fresh, counted: what the handle peeks at before it asks the stack.
     #[inline]
     pub(crate) fn hit(&self, key: &K, now: Moment) -> Option<Entry<V>> {
-        let (entry, _, age) = self.peek(key, now, Accept::Fresh)?;
-        self.counters.answered(Level::L1, age, entry.is_absent());
+        let (entry, meta, _) = self.peek(key, now, Accept::Fresh)?;
+        self.counters.hit(entry.is_absent(), &meta, now);
         Some(entry)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Bus, Channel, Error, Hold, Marks, Token, WireKey, Xid};
+use crate::{Bus, Channel, Error, Hold, Marks, System, Token, WireKey, Xid};
 
 /// A boxed future, as object-safe traits return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -243,6 +243,11 @@ pub trait Tier: Send + Sync + 'static {
         channel: &'a Channel,
         invalidations: &'a [Invalidate],
     ) -> BoxFuture<'a, Reply<Invalidated>>;
+
+    /// What it is, for telemetry. Default: that is not said.
+    fn system(&self) -> Option<System> {
+        None
+    }
 
     /// How nodes hear of invalidations; `None` if they don't, and only the life of L1 bounds how old it may be.
     fn bus(&self) -> Option<Arc<dyn Bus>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::Pool;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tierstack_core::{Bound, BoxFuture, Entity, Error, Loaded, Loader, Mode, QueryDef, Value};
+use tierstack_core::{Bound, BoxFuture, Entity, Error, Loaded, Loader, Mode, QueryDef, System, Value};
 use tokio_postgres::{Client, Row};
 
 use crate::PgEntity;
@@ -61,6 +61,10 @@ impl<E: PgEntity> Loader<Bound<E>, Vec<E::Pk>> for Index<E> {
         asked: &'a [Bound<E>],
     ) -> BoxFuture<'a, Result<Loaded<Bound<E>, Vec<E::Pk>>, Error>> {
         Box::pin(self.read(asked))
+    }
+
+    fn system(&self) -> Option<System> {
+        Some(System::new("postgresql", "SELECT", "COMMIT"))
     }
 }
 

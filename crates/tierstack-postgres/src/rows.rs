@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use deadpool_postgres::Pool;
-use tierstack_core::{BoxFuture, Error, Loaded, Loader};
+use tierstack_core::{BoxFuture, Error, Loaded, Loader, System};
 use tokio_postgres::types::Kind;
 use tokio_postgres::{Client, Statement};
 
@@ -44,6 +44,10 @@ impl<E: PgEntity> Rows<E> {
 impl<E: PgEntity> Loader<E::Pk, E> for Rows<E> {
     fn load<'a>(&'a self, keys: &'a [E::Pk]) -> BoxFuture<'a, Result<Loaded<E::Pk, E>, Error>> {
         Box::pin(self.read(keys))
+    }
+
+    fn system(&self) -> Option<System> {
+        Some(System::new("postgresql", "SELECT", "COMMIT"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
-use tierstack_core::{Error, ErrorKind};
+use tierstack_core::{Error, ErrorKind, System};
 
 use crate::settings::invalid;
 
@@ -30,6 +30,19 @@ pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, Error> {
         .set_nodelay(true)
         .set_keepalive(TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER));
     Ok(info.set_tcp_settings(socket))
+}
+
+/// What telemetry says of the server that a URL leads to.
+pub(crate) fn system(url: &str) -> System {
+    let system = System::new("redis", "MGET", "EVALSHA");
+    let Ok(info) = url.into_connection_info() else { return system };
+    let system = system.database(info.redis_settings().db().to_string());
+    match info.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            system.at(host.as_str(), *port)
+        }
+        _ => system,
+    }
 }
 
 /// What to change in a URL that the client refused; its own words are the source of our error.

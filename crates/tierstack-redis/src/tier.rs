@@ -6,15 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
 use tierstack_core::{
-    BoxFuture, Bus, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier,
-    WireKey,
+    BoxFuture, Bus, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, System,
+    Tier, WireKey,
 };
 
 use crate::ask::{self, Ask};
 use crate::bus::RedisBus;
 use crate::connections::Connections;
 use crate::script::Script;
-use crate::{RedisSettings, fault, script};
+use crate::{RedisSettings, address, fault, script};
 
 /// A shared tier on Redis. Clones share its connections.
 ///
@@ -31,6 +31,7 @@ pub struct RedisTier {
     settings: Arc<RedisSettings>,
     /// `None` if the connections are of a pool that somebody else configured.
     bus: Option<Arc<RedisBus>>,
+    system: System,
 }
 
 impl RedisTier {
@@ -44,7 +45,8 @@ impl RedisTier {
         let settings = Arc::new(settings);
         let connections = Arc::new(Connections::new(&settings)?);
         let bus = Arc::new(RedisBus::new(Arc::clone(&connections), Arc::clone(&settings))?);
-        Ok(RedisTier { connections, settings, bus: Some(bus) })
+        let system = address::system(&settings.url);
+        Ok(RedisTier { connections, settings, bus: Some(bus), system })
     }
 
     /// A tier that takes its connections from `pool` (with TLS, say), and keeps them until they fail or the tier is
@@ -61,7 +63,8 @@ impl RedisTier {
     pub fn from_pool(pool: deadpool_redis::Pool, settings: RedisSettings) -> Result<Self, Error> {
         settings.check_limits()?;
         let settings = Arc::new(settings);
-        Ok(RedisTier { connections: Arc::new(Connections::from_pool(pool, &settings)?), settings, bus: None })
+        let connections = Arc::new(Connections::from_pool(pool, &settings)?);
+        Ok(RedisTier { connections, settings, bus: None, system: address::system("") })
     }
 
     /// One MGET for each chunk of keys, and the clock after them: no record is from its future.
@@ -206,6 +209,10 @@ impl Tier for RedisTier {
         invalidations: &'a [Invalidate],
     ) -> BoxFuture<'a, Reply<Invalidated>> {
         Box::pin(self.ask(invalidations, Some(channel.as_str())))
+    }
+
+    fn system(&self) -> Option<System> {
+        Some(self.system.clone())
     }
 
     fn bus(&self) -> Option<Arc<dyn Bus>> {

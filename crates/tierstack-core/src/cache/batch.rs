@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use smallvec::SmallVec;
 
 use super::{Cache, Event, Half, row};
+use crate::recorder::Traced;
 use crate::{Answers, Entity, Error, IntoKey, Key, Lookup, Moment, Terms};
 
 /// At least one key of a batch failed. It carries what became of all of them.
@@ -109,6 +110,9 @@ impl<E: Entity> Cache<E> {
             });
         }
         if holes.is_empty() {
+            if let Some(traced) = self.0.counters.traced() {
+                traced.hit(rows.len(), rows.iter().any(Option::is_none), &Vec::new);
+            }
             return Ok(rows);
         }
         // Boxed, so that the future of a batch of hits is small.
@@ -168,11 +172,34 @@ impl<E: Entity> Cache<E> {
     ) -> Result<Answers<K, V>, Error> {
         self.0.namespace.listen();
         let count = lookup.keys().len();
-        let answers = self.ask_in_parts(half, lookup).await;
+        let answers = match self.0.counters.traced() {
+            None => self.ask_in_parts(half, lookup).await,
+            Some(traced) => Box::pin(self.ask_traced(traced, half, lookup)).await,
+        };
         match &answers {
             Ok(answers) => answers.iter().for_each(|(_, outcome)| self.0.counters.told(outcome)),
             Err(_) => self.0.counters.add(Event::Error, count),
         }
+        answers
+    }
+
+    /// Asks within a span; without one where nobody is recorded and L1 holds all.
+    async fn ask_traced<K: Key, V: Send + Sync + 'static>(
+        &self,
+        traced: &Traced,
+        half: &Half<K, V>,
+        lookup: Lookup<K>,
+    ) -> Result<Answers<K, V>, Error> {
+        let terms = lookup.terms;
+        let now = self.0.clock.coarse();
+        let store = half.store.as_ref().filter(|_| terms.read_l1 && self.1.is_none());
+        let in_l1 = |key: &K| store.is_some_and(|store| store.peek(key, now, terms.accept).is_some());
+        if traced.is_alone() && lookup.keys().iter().all(in_l1) {
+            return self.ask_in_parts(half, lookup).await;
+        }
+        let mut doing = traced.look(lookup.keys().len(), &|| self.texts(lookup.keys()));
+        let answers = doing.scope(self.ask_in_parts(half, lookup)).await;
+        doing.told(&answers);
         answers
     }
 

@@ -87,7 +87,11 @@ impl<E: Entity> CacheBuilder<E> {
             .key_format(namespace.name(), settings.max_key_bytes)?;
         let (depends_on, all_rows) = (rows_format.special("rows"), rows_format.special("all"));
         let shared = namespace.shared();
-        let (clock, counters) = (shared.clock.clone(), Arc::new(Counters::default()));
+        let traced = shared.traced.as_ref().map(|traced| {
+            let fresh_for = (freshness.fresh_for, freshness.absent_for);
+            traced.of(&schema.entity().replace('\0', "."), schema.projection.as_deref(), fresh_for)
+        });
+        let (clock, counters) = (shared.clock.clone(), Arc::new(Counters::recorded(traced)));
         let make = Make::new(&namespace, &settings, &freshness, &counters);
         let rows = Of {
             schema: schema.fingerprint("row"),

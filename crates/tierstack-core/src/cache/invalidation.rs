@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Cache, Parts};
 use crate::counters::{Counters, Event};
 use crate::namespace::Local;
-use crate::{Entity, Error, IntoKey, Mark, Token, Touched};
+use crate::{CacheStats, Entity, Error, IntoKey, Mark, Token, Touched};
 
 impl<E: Entity> Cache<E> {
     /// Makes every tier forget those rows, and everything derived from rows of the entity (lists, secondary keys,
@@ -114,5 +114,17 @@ impl<E: Entity> Local for Parts<E> {
 
     fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    fn counted(&self) -> Option<CacheStats> {
+        let len = |store: Option<u64>| store.unwrap_or_default();
+        let index = self.index.as_ref();
+        let lists = index.and_then(|index| index.store.as_ref()).map(|store| store.len());
+        Some(CacheStats {
+            scope: self.counters.traced()?.scope.clone(),
+            stats: self.counters.stats(),
+            l1_len: len(self.objects.store.as_ref().map(|store| store.len())) + len(lists),
+            flights: self.objects.flights.under_way() + index.map_or(0, |index| index.flights.under_way()),
+        })
     }
 }

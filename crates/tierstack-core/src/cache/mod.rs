@@ -18,8 +18,8 @@ use crate::single_flight::Flights;
 use crate::store::Store;
 use crate::tier::BoxFuture;
 use crate::{
-    Answers, Bound, Clock, Entity, Error, ErrorKind, Health, IntoKey, KeyFormat, Lookup, Namespace, Outcome,
-    RowKey, Schema, Settings, Stack, Stats, WireKey, WriteToken,
+    Answers, Bound, Clock, Entity, Error, ErrorKind, Health, IntoKey, Key, KeyFormat, Lookup, Namespace,
+    Outcome, RowKey, Schema, Settings, Stack, Stats, WireKey, WriteToken,
 };
 
 /// A read-through cache of one entity. Cloning it counts one reference up.
@@ -111,6 +111,9 @@ impl<E: Entity> Cache<E> {
         if let Some(store) = self.l1()
             && let Some(entry) = store.hit(&pk, self.0.clock.coarse())
         {
+            if let Some(traced) = self.0.counters.traced() {
+                traced.hit(1, entry.is_absent(), &|| self.texts(std::slice::from_ref(&pk)));
+            }
             return Ok(entry.into_present());
         }
         // Boxed, so that the future of a hit is small: it is moved before it is polled.
@@ -202,6 +205,12 @@ impl<E: Entity> Cache<E> {
     pub fn key_text(&self, pk: impl IntoKey<E::Pk>) -> Result<String, Error> {
         let mut wires = self.0.format.wire(&[pk.into_key()]);
         wires.pop().map_or_else(|| Ok(String::new()), |wire| wire.map(|wire| wire.as_str().to_owned()))
+    }
+
+    /// The texts of keys, for whoever may record them.
+    fn texts<K: Key>(&self, keys: &[K]) -> Vec<String> {
+        let wires = self.0.format.wire(keys).into_iter().flatten();
+        wires.map(|wire| wire.as_str().to_owned()).collect()
     }
 
     /// How whole rows are written into L2, if there is one; `None` for a projection.

@@ -93,7 +93,9 @@ where
         namespace.check_right(&settings)?;
         let format = KeyFormat::new(namespace.name(), &name, None, &[], settings.max_key_bytes)?;
         let depends_on = format.special("all");
-        let counters = Arc::new(Counters::default());
+        let traced = namespace.shared().traced.as_ref();
+        let traced = traced.map(|traced| traced.of(&name, None, (freshness.fresh_for, freshness.absent_for)));
+        let counters = Arc::new(Counters::recorded(traced));
         let make = Make::new(&namespace, &settings, &freshness, &counters);
         let responses = Of {
             schema: versioned(version, &format!("response of {name:?}")),

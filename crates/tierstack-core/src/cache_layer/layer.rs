@@ -17,7 +17,9 @@ use crate::cache::stack_parts::StackParts;
 use crate::counters::{Counters, Event};
 use crate::namespace::Local;
 use crate::writes::deliver;
-use crate::{BoxError, CacheKey, Error, KeyFormat, Mark, Namespace, Settings, Stats, Token, WireKey};
+use crate::{
+    BoxError, CacheKey, CacheStats, Error, KeyFormat, Mark, Namespace, Settings, Stats, Token, WireKey,
+};
 
 /// Caches the responses of a service. Built by [`Namespace::cache_layer`]; cloning it counts one reference up.
 ///
@@ -41,6 +43,12 @@ impl<Req: CacheKey, Res> Parts<Req, Res> {
     /// The key of a request that a lookup may be made for.
     pub(super) fn key(&self, request: &Req) -> Result<RequestKey<Req>, Error> {
         RequestKey::of(request, self.settings.max_key_bytes)
+    }
+
+    /// The text of a key, for whoever may record it.
+    pub(super) fn texts(&self, key: &RequestKey<Req>) -> Vec<String> {
+        let wires = self.format.wire(std::slice::from_ref(key)).into_iter().flatten();
+        wires.map(|wire| wire.as_str().to_owned()).collect()
     }
 
     async fn deliver(&self, keys: &[WireKey], forget: impl Fn() + Send) -> Result<(), Error> {
@@ -179,6 +187,15 @@ where
 
     fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    fn counted(&self) -> Option<CacheStats> {
+        Some(CacheStats {
+            scope: self.counters.traced()?.scope.clone(),
+            stats: self.counters.stats(),
+            l1_len: self.stack.store.as_ref().map_or(0, |store| store.len()),
+            flights: self.stack.flights.under_way(),
+        })
     }
 }
 

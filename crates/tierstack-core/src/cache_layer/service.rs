@@ -66,12 +66,24 @@ where
         let (stack, parts) = (self.stack.clone(), Arc::clone(&self.parts));
         async move {
             parts.namespace.listen();
-            let mut outcome = ask(&stack, key.clone(), terms).await;
-            // No load of ours says that there is no response: a record that does is replaced like any that is of no use.
-            if matches!(&outcome, Ok(Some(answer)) if answer.entry.is_absent()) {
+            let asking = async {
+                let outcome = ask(&stack, key.clone(), terms).await;
+                // No load of ours says that there is no response: a record that does is replaced like any that is of no use.
+                if !matches!(&outcome, Ok(Some(answer)) if answer.entry.is_absent()) {
+                    return outcome;
+                }
                 (terms.read_l1, terms.read_l2) = (false, false);
-                outcome = ask(&stack, key, terms).await;
-            }
+                ask(&stack, key.clone(), terms).await
+            };
+            let outcome = match parts.counters.traced() {
+                None => asking.await,
+                Some(traced) => {
+                    let mut doing = traced.look(1, &|| parts.texts(&key));
+                    let outcome = doing.scope(asking).await;
+                    doing.told_all(std::iter::once(&outcome));
+                    outcome
+                }
+            };
             parts.counters.told(&outcome);
             outcome
         }
@@ -116,6 +128,9 @@ where
             && let Some(Entry::Present(response)) =
                 store.hit(&key, self.parts.namespace.shared().clock.coarse())
         {
+            if let Some(traced) = self.parts.counters.traced() {
+                traced.hit(1, false, &|| self.parts.texts(&key));
+            }
             return ResponseFuture::ready(Ok(Arc::unwrap_or_clone(response)));
         }
         let outcome = self.below(key.bearing(request), Terms::default());

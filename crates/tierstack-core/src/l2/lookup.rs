@@ -13,6 +13,7 @@ use super::lease::Leases;
 use super::options::L2Options;
 use super::requests::{Judge, Miss, TierSync, ground_of, send};
 use crate::lookup::{Extras, Rest};
+use crate::recorder::Work;
 use crate::stack::Inner;
 use crate::tier::BoxFuture;
 use crate::{Answer, Answers, Ground, Key, Lookup, Moment, Outcome, Terms, Token, WireKey};
@@ -149,7 +150,15 @@ impl<S: Send + Sync + 'static> Look<S> {
             match step {
                 Step::Lease(open, until) => self.lease(open, until).await,
                 Step::Load(leases) => (self.load(leases).await, Next::new()),
-                Step::Wait(open, until) => self.wait(open, until).await,
+                Step::Wait(open, until) => {
+                    let Some(traced) = self.options.counters.traced() else {
+                        return self.wait(open, until).await;
+                    };
+                    let mut doing = traced.begin(Work::Wait, open.len());
+                    let waited = doing.scope(self.wait(open, until)).await;
+                    doing.done();
+                    waited
+                }
             }
         })
     }

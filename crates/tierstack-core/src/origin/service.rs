@@ -10,8 +10,10 @@ use tower_service::Service;
 
 use super::matching::match_rows;
 use super::options::OriginOptions;
+use crate::causes::Causes;
 use crate::counters::Event;
 use crate::loader::Loader;
+use crate::recorder::Work;
 use crate::tier::BoxFuture;
 use crate::{Age, Answer, Answers, Entry, Error, ErrorKind, Keep, Key, Level, Loaded, Lookup, Meta, Moment};
 
@@ -93,11 +95,19 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
             };
             Ok::<_, Error>(Loaded { rows: rows.into_iter().map(judged).collect(), stamp, shared })
         };
-        let loading = AssertUnwindSafe(loading).catch_unwind();
-        let loaded = match clock.before(until, loading).await.ok_or_else(late)? {
-            Ok(loaded) => loaded?,
-            Err(_) => {
-                return Err(Error::new(ErrorKind::Origin, "the loader panicked: see its message on stderr"));
+        let loading = async {
+            AssertUnwindSafe(loading).catch_unwind().await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Origin, "the loader panicked: see its message on stderr"))
+            })
+        };
+        let in_time = async { clock.before(until, loading).await.unwrap_or_else(|| Err(late())) };
+        let loaded = match self.options.counters.traced() {
+            None => in_time.await?,
+            Some(traced) => {
+                let mut doing = Causes::current().begin(traced, Work::Load, keys.len(), self.loader.system());
+                let loaded = doing.scope(in_time).await;
+                doing.ended(&loaded);
+                loaded?
             }
         };
         let cost = clock.coarse().since(began).as_micros();

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::counters::{Counters, Event};
 use crate::namespace::Drain;
+use crate::recorder::Traced;
 use crate::tier::BoxFuture;
 use crate::{Clock, Key, Moment, Settings};
 
@@ -63,6 +64,10 @@ impl<K: Key> Refreshes<K> {
 
     fn keys(&self) -> MutexGuard<'_, Keys<K>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn traced(&self) -> Option<&Traced> {
+        self.counters.traced()
     }
 
     /// Takes those of `keys` that are neither being refreshed nor held back, as far as the limit allows.

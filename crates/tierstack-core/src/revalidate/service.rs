@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::refreshes::{Begun, Ended, Refreshes};
+use crate::recorder::Work;
 use crate::stack::{Inner, ask, failed};
 use crate::{Accept, Age, Answers, Error, Key, Lookup, Terms};
 
@@ -114,13 +115,35 @@ impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V> + Sync> Behind<K, V, S> {
         terms.wait = false;
         // The refresh is nobody's: it has a time of its own from the tiers.
         terms.deadline = None;
-        runtime.spawn(run(begun, self.inner.clone(), terms));
+        let refresh = run(begun, self.inner.clone(), terms);
+        match self.refreshes.traced() {
+            None => drop(runtime.spawn(async { drop(refresh.await) })),
+            Some(traced) => {
+                let keys = answers.iter().filter(|(_, outcome)| is_stale(outcome)).count();
+                let mut doing = traced.behind(Work::Refresh, keys);
+                runtime.spawn(async move {
+                    let ended = doing.scope(refresh).await;
+                    doing.ended(&ended);
+                });
+            }
+        }
     }
 }
 
-async fn run<K: Key, V: Send + Sync + 'static, S: Inner<K, V>>(begun: Begun<K>, inner: S, terms: Terms) {
-    let outcome = ask(inner, Lookup::distinct(begun.keys(), terms)).await;
-    let Ok(answers) = outcome else { return begun.ended(|_| Ended::Failed) };
+/// Fails with the first failure of its keys.
+async fn run<K: Key, V: Send + Sync + 'static, S: Inner<K, V>>(
+    begun: Begun<K>,
+    inner: S,
+    terms: Terms,
+) -> Result<(), Error> {
+    let answers = match ask(inner, Lookup::distinct(begun.keys(), terms)).await {
+        Ok(answers) => answers,
+        Err(error) => {
+            begun.ended(|_| Ended::Failed);
+            return Err(error);
+        }
+    };
+    let failure = answers.iter().find_map(|(_, outcome)| outcome.as_ref().err().cloned());
     let ended: HashMap<K, Ended> = answers
         .into_iter()
         .map(|(key, outcome)| {
@@ -133,6 +156,7 @@ async fn run<K: Key, V: Send + Sync + 'static, S: Inner<K, V>>(begun: Begun<K>, 
         })
         .collect();
     begun.ended(|key| ended.get(key).copied().unwrap_or(Ended::Failed));
+    failure.map_or(Ok(()), Err)
 }
 
 fn is_stale<V>(outcome: &crate::Outcome<V>) -> bool {

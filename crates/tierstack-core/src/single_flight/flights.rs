@@ -107,6 +107,11 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
         let _ = self.state.subscribe().wait_for(|tasks| tasks.under_way == 0).await;
     }
 
+    /// How many tasks are under way.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.state.borrow().under_way as u64
+    }
+
     /// Whether the namespace was shut down: what a task that began since then looks up is not written to L2.
     pub(super) fn is_closed(&self) -> bool {
         self.state.borrow().closed
@@ -159,7 +164,10 @@ impl<K: Key, V: Send + Sync + 'static> Start<K, V> {
         // Who can run now may ask for more: what it asks goes in this round.
         sync::yield_now().await;
         if let Some((round, causes)) = self.take() {
+            let doing = round.record(&causes);
+            let causes = doing.iter().fold(causes, |causes, doing| causes.within(Arc::clone(doing.span())));
             causes.scope(round.run()).await;
+            doing.into_iter().for_each(|mut doing| doing.done());
         }
     }
 }

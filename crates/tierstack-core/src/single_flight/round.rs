@@ -10,7 +10,9 @@ use smallvec::SmallVec;
 use super::flights::Flights;
 use super::table::{Batch, FlightId, shared};
 use super::waiter::Told;
+use crate::causes::Causes;
 use crate::counters::Event;
+use crate::recorder::{Doing, Work};
 use crate::store::Reservation;
 use crate::{Answers, Error, ErrorKind, Key, Lookup, Outcome, Terms};
 
@@ -51,6 +53,16 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
             }
         }
         Round { flights, batches, keys, open, reserved: Vec::new(), in_flight: true }
+    }
+
+    /// Begins its span, and lets those who follow its flights know it.
+    pub(super) fn record(&self, causes: &Causes) -> Option<Doing> {
+        let traced = self.flights.options.counters.traced()?;
+        let doing = causes.begin(traced, Work::Round, self.keys.len(), None);
+        for part_of in self.batches.iter().filter_map(|batch| batch.part_of.as_ref()) {
+            doing.span().id().map(|id| part_of.set(id));
+        }
+        Some(doing)
     }
 
     /// Asks, and tells each key's waiters as soon as it is known.

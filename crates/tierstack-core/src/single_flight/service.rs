@@ -10,6 +10,7 @@ use tower_service::Service;
 use super::flights::Flights;
 use super::table::{Entered, Join};
 use super::waiter::Told;
+use crate::causes::Causes;
 use crate::counters::Event;
 use crate::freshness::satisfies;
 use crate::lookup::Extras;
@@ -130,7 +131,7 @@ impl<K: Key, V: Send + Sync + 'static> Asking<'_, K, V> {
         let store = flights.store.as_ref().filter(|_| terms.read_l1 && join == Join::Any);
         let known = |key: &K| store?.answer(key, now, terms.accept);
         let with = (terms, self.extras.as_ref());
-        let Entered { waiting, begin, followed, refused } =
+        let Entered { waiting, begin, followed, refused, follows } =
             flights.table.enter(keys, with, join, shared, now, known);
         flights.begin(begin);
         let counters = &flights.options.counters;
@@ -138,6 +139,9 @@ impl<K: Key, V: Send + Sync + 'static> Asking<'_, K, V> {
         counters.add(Event::Overload, refused);
         // Late or not, what is known by then is told.
         let _ = flights.options.clock.before(deadline, waiting.0.all()).await;
+        if !follows.is_empty() {
+            Causes::current().link(follows.iter().filter_map(|part_of| part_of.get().copied()));
+        }
         waiting.take()
     }
 }

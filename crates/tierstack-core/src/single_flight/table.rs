@@ -15,6 +15,7 @@ use super::waiter::{Told, Waiter, Waiting};
 use crate::bus::Hearing;
 use crate::causes::{Causes, batch_ids};
 use crate::lookup::Extras;
+use crate::recorder::SpanId;
 use crate::rounds::{Begin, Limits, Rounds};
 use crate::sync::{Arc, Mutex, lock};
 use crate::{Accept, Answer, Error, ErrorKind, Keep, Key, Moment, Outcome, Terms};
@@ -46,11 +47,16 @@ pub(super) struct Batch<K, V> {
     pub(super) terms: Terms,
     pub(super) extras: Option<std::sync::Arc<Extras>>,
     causes: Causes,
+    /// The span of its round, for those who follow; `None` if nobody is recorded.
+    pub(super) part_of: Option<PartOf>,
     /// Its round is its load, and that is not merged with others.
     alone: bool,
     /// What it is asked of.
     pub(super) below: Arc<Shared<K, V>>,
 }
+
+/// The span of a round, when it has begun.
+pub(super) type PartOf = Arc<std::sync::OnceLock<SpanId>>;
 
 /// One key of one of a round's batches, by its place there.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +76,7 @@ struct Flight<V> {
     will_load: bool,
     /// A stale entry below will not answer it.
     accept: Accept,
+    part_of: Option<PartOf>,
     followers: Vec<Follower<V>>,
 }
 
@@ -88,6 +95,9 @@ struct Follower<V> {
     waiter: Arc<Waiter<V>>,
     slot: u32,
 }
+
+/// A lookup is linked to so many of the rounds that it follows, at most.
+const MOST_LINKS: usize = 32;
 
 /// From this many followers on, those who have left are swept out before room is made for more.
 const SWEPT_FROM: usize = 16;
@@ -149,6 +159,8 @@ pub(super) struct Entered<V> {
     pub(super) begin: Begin,
     pub(super) followed: usize,
     pub(super) refused: usize,
+    /// The rounds it follows.
+    pub(super) follows: Vec<PartOf>,
 }
 
 impl<K: Key, V> Table<K, V> {
@@ -190,6 +202,8 @@ impl<K: Key, V> Table<K, V> {
         let causes = Causes::current();
         let mut told: Vec<(u32, Told<V>)> = Vec::new();
         let (mut followed, mut refused) = (0, 0);
+        let part_of = causes.span().map(|_| PartOf::default());
+        let mut follows: Vec<PartOf> = Vec::new();
         let mut state = lock(&self.0);
         let state = &mut *state;
         let (heard, generation) = (state.hearing.heard(now), state.hearing.generation());
@@ -201,6 +215,7 @@ impl<K: Key, V> Table<K, V> {
             terms,
             extras: extras.cloned(),
             causes,
+            part_of,
             alone: join == Join::Alone,
             below: Arc::clone(below),
         };
@@ -221,6 +236,7 @@ impl<K: Key, V> Table<K, V> {
                     heard: generation,
                     will_load: !terms.read_l2,
                     accept: terms.accept,
+                    part_of: led.part_of.clone(),
                     followers: Vec::new(),
                 };
                 let place_of_key = state.joinable.entry(key.clone());
@@ -239,6 +255,9 @@ impl<K: Key, V> Table<K, V> {
                         if there.get().takes(join, terms.accept, now, state.join_for, heard) =>
                     {
                         there.get_mut().follow(&waiter, slot);
+                        if led.part_of.is_some() && follows.len() < MOST_LINKS {
+                            follows.extend(there.get().part_of.clone());
+                        }
                         followed += 1;
                         continue;
                     }
@@ -270,7 +289,7 @@ impl<K: Key, V> Table<K, V> {
         if !told.is_empty() {
             waiter.tell(told.into_iter());
         }
-        Entered { waiting: Waiting(waiter), begin, followed, refused }
+        Entered { waiting: Waiting(waiter), begin, followed, refused, follows }
     }
 
     /// The batches of a round that was begun, and what they are loaded for.

@@ -9,6 +9,7 @@ use super::retry::Queue;
 use super::settings::WriteSettings;
 use super::stats::{WriteCounters, WriteEvent, WriteStats};
 use crate::health::LastFault;
+use crate::recorder::Work;
 use crate::{Channel, Clock, Error, ErrorKind, Invalidate, Moment, Namespace, Random, Tier, Token, WireKey};
 
 /// What the writes of one namespace share.
@@ -80,6 +81,21 @@ impl Writes {
 /// # Cancel safety
 /// Once polled, it does all of that, though it is dropped: what is not known to have reached the tier is kept.
 pub(crate) async fn deliver(
+    namespace: &Namespace,
+    keys: &[WireKey],
+    mark: &Mark,
+    spared: &BTreeMap<WireKey, Token>,
+    forget: impl Fn() + Send,
+) -> Result<Marked, Error> {
+    let delivery = send(namespace, keys, mark, spared, forget);
+    let Some(traced) = &namespace.shared().traced else { return delivery.await };
+    let mut doing = traced.begin(Work::Invalidate, keys.len());
+    let delivered = doing.scope(delivery).await;
+    doing.ended(&delivered);
+    delivered
+}
+
+async fn send(
     namespace: &Namespace,
     keys: &[WireKey],
     mark: &Mark,

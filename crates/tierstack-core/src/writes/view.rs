@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::delivery::Writes;
 use crate::tier::BoxFuture;
 use crate::{
-    Bus, Channel, Error, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, Tier,
-    WireKey,
+    Bus, Channel, Error, ErrorKind, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, System,
+    Tier, WireKey,
 };
 
 /// The tier, but for keys that are kept: those can't be reached, so that they are loaded without a right, and neither
@@ -75,6 +75,10 @@ impl Tier for View {
         invalidations: &'a [Invalidate],
     ) -> BoxFuture<'a, Reply<Invalidated>> {
         self.tier.invalidate(channel, invalidations)
+    }
+
+    fn system(&self) -> Option<System> {
+        self.tier.system()
     }
 
     fn bus(&self) -> Option<Arc<dyn Bus>> {
