@@ -41,6 +41,7 @@ pub(crate) const ADDRESSES: &[Address] = &[
     Address { path: "/films", expect: Expect::Refused },
     Address { path: "/actresses/1", expect: Expect::Unknown },
     Address { path: "/stats", expect: Expect::Stats },
+    Address { path: "/metrics", expect: Expect::Stats },
     Address { path: "/health", expect: Expect::Stats },
     Address { path: "/ready", expect: Expect::Stats },
 ];

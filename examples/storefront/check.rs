@@ -7,7 +7,15 @@ use serde_json::{Value, json};
 
 use crate::addresses::{ADDRESSES, Address, Expect};
 use crate::client::{self, Answer};
+use crate::dashboard;
+use crate::scrape::Scrape;
 use crate::shop::Shop;
+
+/// A known number of keys: so many batches of so many films.
+const BATCHES: u32 = 12;
+const FILMS: u32 = 100;
+/// Of 1,024 hits of the handle on one thread, the age of one is measured.
+const HITS: u32 = 1_024;
 
 /// # Errors
 /// At the first answer that is not right.
@@ -19,6 +27,7 @@ pub(crate) async fn run(server: SocketAddr, shop: &Shop) -> Result<()> {
     }
     check.lists().await?;
     check.rate().await?;
+    check.scraped(shop).await?;
     check.origin_gone(shop).await?;
     println!("\nall as it should be");
     Ok(())
@@ -125,6 +134,63 @@ impl Check {
             ensure!(answer.code == code && answer.body["detail"].is_string(), "{body}: expected {code}");
         }
         Ok(())
+    }
+
+    /// What is scraped is what was done, and whatever the dashboard shows is scraped.
+    async fn scraped(&self, shop: &Shop) -> Result<()> {
+        let ids: Vec<String> = (1..=FILMS).map(|id| id.to_string()).collect();
+        let films = format!("/films?ids={}", ids.join(","));
+        ensure!(client::ask(self.server, "GET", &films, "").await?.code == 200, "{films}");
+        // Handlers ask on their requests' terms, and not by the handle alone.
+        for _ in 0..HITS {
+            shop.films.get(7).await?;
+        }
+        let before = self.scrape().await?;
+        for _ in 0..BATCHES {
+            ensure!(client::ask(self.server, "GET", &films, "").await?.code == 200, "{films}");
+        }
+        let hit = self.scrape().await?;
+        let grown = |name, labels: &[(&str, &str)]| hit.sum(name, labels) - before.sum(name, labels);
+        let (film, keys) = (("cache_entity", "film"), f64::from(BATCHES * FILMS));
+        for (name, labels, expected) in [
+            ("cache_lookups_total", &[film][..], keys),
+            ("cache_lookups_total", &[film, ("cache_outcome", "hit")], keys),
+            ("cache_lookups_total", &[("cache_entity", "actor")], 0.0),
+            ("cache_loads_total", &[film], 0.0),
+        ] {
+            let grown = grown(name, labels);
+            ensure!(grown == expected, "{name} {labels:?} has grown by {grown}, not by {expected}");
+        }
+
+        let rate = self.get("/films/7").await?.body["rental_rate"].clone();
+        self.ask("PUT", "/films/7/rate", &json!({ "rental_rate": rate }).to_string()).await?;
+        self.get("/films/7").await?;
+        let after = self.scrape().await?;
+        for (name, labels, expected) in [
+            ("cache_lookups_total", &[film][..], 2.0),
+            ("cache_lookups_total", &[film, ("cache_tier", "origin")], 1.0),
+            ("cache_invalidations_total", &[film], 1.0),
+            ("cache_loads_total", &[film], 1.0),
+            ("cache_load_duration_seconds_count", &[film], 1.0),
+            ("cache_load_batch_size_sum", &[film], 1.0),
+        ] {
+            let grown = after.sum(name, labels) - hit.sum(name, labels);
+            ensure!(grown == expected, "{name} {labels:?} has grown by {grown}, not by {expected}");
+        }
+
+        let stats = self.get("/stats").await?.body;
+        for (entity, stats) in stats.as_object().context("no stats")? {
+            let keys = after.sum("cache_lookups_total", &[("cache_entity", entity)]);
+            ensure!(stats["keys"].as_f64() == Some(keys), "{entity}: {keys} keys, and {}", stats["keys"]);
+        }
+        dashboard::check(&after)
+    }
+
+    async fn scrape(&self) -> Result<Scrape> {
+        let answer = self.get("/metrics").await?;
+        let format = answer.content_type.as_deref();
+        ensure!(format == Some("text/plain; version=0.0.4"), "its format is {format:?}");
+        Scrape::read(answer.body.as_str().context("no text")?)
     }
 
     /// Without a way to the database, what is cached is answered, and the rest is an error, not an absence. Comes last.

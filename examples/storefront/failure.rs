@@ -31,6 +31,11 @@ impl Failure {
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be written now, try again")
     }
 
+    pub(crate) fn unscraped(cause: impl Into<BoxError>) -> Failure {
+        log(&*cause.into());
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics can't be written as text")
+    }
+
     pub(crate) fn unwritable(cause: serde_json::Error) -> Failure {
         log(&cause);
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "the row can't be written as JSON")

@@ -15,13 +15,16 @@ mod addresses;
 mod check;
 mod client;
 mod customer;
+mod dashboard;
 mod failure;
 mod film;
 mod film_actor;
 mod films;
+mod metrics;
 mod people;
 mod rental;
 mod reply;
+mod scrape;
 mod servers;
 mod shop;
 mod stats;
@@ -104,6 +107,7 @@ fn router(shop: Arc<Shop>) -> Router {
         .route("/customers/{customer_id}", get(people::customer))
         .route("/customers/{customer_id}/rentals", get(people::rentals))
         .route("/stats", get(stats::all))
+        .route("/metrics", get(metrics::scrape))
         .layer(LookupsLayer::new())
         .merge(health_routes(shop.namespace.clone()))
         .fallback(async || Failure::not_found("there is no such address"))

@@ -16,6 +16,7 @@ use crate::customer::Customer;
 use crate::failure::Failure;
 use crate::film::Film;
 use crate::film_actor::FilmActor;
+use crate::metrics::Metrics;
 use crate::rental::Rental;
 use crate::servers::Servers;
 
@@ -31,6 +32,7 @@ pub(crate) struct Shop {
     /// Origin of all of them, and the way of the writes.
     pub(crate) pool: Pool,
     pub(crate) namespace: Namespace,
+    pub(crate) metrics: Metrics,
 }
 
 /// A request that finds no connection in this time fails, rather than wait for the lookup's whole time.
@@ -44,8 +46,10 @@ impl Shop {
     pub(crate) async fn open(servers: &Servers) -> Result<Shop> {
         let pool = pool(&servers.database_url())?;
         fill(&pool).await?;
+        let metrics = Metrics::new()?;
         let namespace = Namespace::builder(servers.namespace())
             .l2(RedisTier::new(RedisSettings::new(servers.redis_url()))?)
+            .recorder(metrics.recorder())
             .build()?;
         Ok(Shop {
             films: cache(&namespace, &pool)?,
@@ -62,6 +66,7 @@ impl Shop {
                 .build()?,
             pool,
             namespace,
+            metrics,
         })
     }
 
