@@ -17,6 +17,7 @@
 //!    makes it ask once more, on its own.
 //! 8. A load that asks for a key it is itself loaded for, through whatever caches, fails at once.
 
+mod flight;
 mod flights;
 mod layer;
 mod options;

@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use smallvec::SmallVec;
 use tower_service::Service;
 
+use super::flight::Join;
 use super::flights::Flights;
-use super::table::{Entered, Join};
+use super::table::Entered;
 use super::waiter::Told;
 use crate::causes::Causes;
 use crate::counters::Event;

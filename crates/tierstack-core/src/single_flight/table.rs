@@ -10,32 +10,17 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::flight::{Flight, Follower, Join, PartOf};
 use super::service::Shared;
 use super::waiter::{Told, Waiter, Waiting};
 use crate::bus::Hearing;
 use crate::causes::{Causes, batch_ids};
 use crate::lookup::Extras;
-use crate::recorder::SpanId;
 use crate::rounds::{Begin, Limits, Rounds};
 use crate::sync::{Arc, Mutex, lock};
-use crate::{Accept, Answer, Error, ErrorKind, Keep, Key, Moment, Outcome, Terms};
+use crate::{Answer, Error, ErrorKind, Keep, Key, Moment, Outcome, Terms};
 
 type Hasher = foldhash::quality::RandomState;
-
-/// Which flights a lookup may join.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Join {
-    /// Any.
-    Any,
-    /// Those that will load, and have not begun to.
-    NotBegun,
-    /// None; but others may join its own.
-    None,
-    /// None, and nobody may join its own.
-    Private,
-    /// The same, and its round and load are its own.
-    Alone,
-}
 
 /// The keys that one lookup leads: looked up together.
 pub(super) struct Batch<K, V> {
@@ -55,29 +40,11 @@ pub(super) struct Batch<K, V> {
     pub(super) below: Arc<Shared<K, V>>,
 }
 
-/// The span of a round, when it has begun.
-pub(super) type PartOf = Arc<std::sync::OnceLock<SpanId>>;
-
 /// One key of one of a round's batches, by its place there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FlightId {
     pub(super) batch: u32,
     pub(super) place: u32,
-}
-
-/// One key of a batch under way.
-struct Flight<V> {
-    batch: u64,
-    place: u32,
-    began: Moment,
-    /// The subscription under which an invalidation would detach it.
-    heard: u32,
-    /// Its load has not begun, and whatever L2 holds will not answer it.
-    will_load: bool,
-    /// A stale entry below will not answer it.
-    accept: Accept,
-    part_of: Option<PartOf>,
-    followers: Vec<Follower<V>>,
 }
 
 impl<K, V> State<K, V> {
@@ -91,47 +58,8 @@ impl<K, V> State<K, V> {
     }
 }
 
-struct Follower<V> {
-    waiter: Arc<Waiter<V>>,
-    slot: u32,
-}
-
 /// A lookup is linked to so many of the rounds that it follows, at most.
 const MOST_LINKS: usize = 32;
-
-/// From this many followers on, those who have left are swept out before room is made for more.
-const SWEPT_FROM: usize = 16;
-
-impl<V> Flight<V> {
-    /// Whether a lookup at `now` may join it; `heard` is the subscription under which it hears, if it does.
-    fn takes(
-        &self,
-        join: Join,
-        accept: Accept,
-        now: Moment,
-        join_for: Option<Duration>,
-        heard: Option<u32>,
-    ) -> bool {
-        match join {
-            // Who takes a stale entry would wait, and fail, with one that does not.
-            Join::Any if self.accept == Accept::Fresh && accept == Accept::Stale && join_for.is_some() => {
-                false
-            }
-            Join::Any => {
-                heard == Some(self.heard) || join_for.is_none_or(|join_for| now.since(self.began) <= join_for)
-            }
-            Join::NotBegun => self.will_load,
-            Join::None | Join::Private | Join::Alone => false,
-        }
-    }
-
-    fn follow(&mut self, waiter: &Arc<Waiter<V>>, slot: u32) {
-        if self.followers.len() == self.followers.capacity() && self.followers.len() >= SWEPT_FROM {
-            self.followers.retain(|follower| !follower.waiter.is_left_alone());
-        }
-        self.followers.push(Follower { waiter: Arc::clone(waiter), slot });
-    }
-}
 
 pub(super) struct Table<K, V>(Mutex<State<K, V>>);
 

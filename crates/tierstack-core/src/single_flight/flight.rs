@@ -1,0 +1,80 @@
+//! A key that is being looked up: who may join, and who has.
+
+use std::time::Duration;
+
+use super::waiter::Waiter;
+use crate::recorder::SpanId;
+use crate::sync::Arc;
+use crate::{Accept, Moment};
+
+/// Which flights a lookup may join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Join {
+    /// Any.
+    Any,
+    /// Those that will load, and have not begun to.
+    NotBegun,
+    /// None; but others may join its own.
+    None,
+    /// None, and nobody may join its own.
+    Private,
+    /// The same, and its round and load are its own.
+    Alone,
+}
+
+/// The span of a round, when it has begun.
+pub(super) type PartOf = Arc<std::sync::OnceLock<SpanId>>;
+
+/// One key of a batch under way.
+pub(super) struct Flight<V> {
+    pub(super) batch: u64,
+    pub(super) place: u32,
+    pub(super) began: Moment,
+    /// The subscription under which an invalidation would detach it.
+    pub(super) heard: u32,
+    /// Its load has not begun, and whatever L2 holds will not answer it.
+    pub(super) will_load: bool,
+    /// A stale entry below will not answer it.
+    pub(super) accept: Accept,
+    pub(super) part_of: Option<PartOf>,
+    pub(super) followers: Vec<Follower<V>>,
+}
+
+pub(super) struct Follower<V> {
+    pub(super) waiter: Arc<Waiter<V>>,
+    pub(super) slot: u32,
+}
+
+/// From this many followers on, those who have left are swept out before room is made for more.
+const SWEPT_FROM: usize = 16;
+
+impl<V> Flight<V> {
+    /// Whether a lookup at `now` may join it; `heard` is the subscription under which it hears, if it does.
+    pub(super) fn takes(
+        &self,
+        join: Join,
+        accept: Accept,
+        now: Moment,
+        join_for: Option<Duration>,
+        heard: Option<u32>,
+    ) -> bool {
+        match join {
+            // Who takes a stale entry would wait, and fail, with one that does not.
+            Join::Any if self.accept == Accept::Fresh && accept == Accept::Stale && join_for.is_some() => {
+                false
+            }
+            Join::Any => {
+                heard == Some(self.heard) || join_for.is_none_or(|join_for| now.since(self.began) <= join_for)
+            }
+            Join::NotBegun => self.will_load,
+            Join::None | Join::Private | Join::Alone => false,
+        }
+    }
+
+    pub(super) fn follow(&mut self, waiter: &Arc<Waiter<V>>, slot: u32) {
+        if self.followers.len() == self.followers.capacity() && self.followers.len() >= SWEPT_FROM {
+            self.followers.retain(|follower| !follower.waiter.is_left_alone());
+        }
+        self.followers.push(Follower { waiter: Arc::clone(waiter), slot });
+    }
+}
