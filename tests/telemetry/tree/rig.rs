@@ -44,10 +44,12 @@ impl Rig {
         node.cache().l1(L1::capacity(1_000)).freshness(freshness).origin(origin).build().unwrap()
     }
 
-    /// Users of `tracing` on this thread, with their bridge, until the guard goes.
-    pub(crate) fn bridge(&self) -> tracing::subscriber::DefaultGuard {
+    /// Users of `tracing` on this thread, with their bridge, until the guard goes. While there is one subscriber alone,
+    /// `tracing` asks that of the thread which comes to a span first whether any is ever wanted; of two it asks both.
+    pub(crate) fn bridge(&self) -> (tracing::subscriber::DefaultGuard, tracing::Dispatch) {
+        let second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
         let layer = tracing_opentelemetry::layer().with_tracer(self.memory.tracer());
-        tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
+        (tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)), second)
     }
 
     /// Does `work` within a span of the application's.
