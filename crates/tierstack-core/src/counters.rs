@@ -29,7 +29,7 @@ pub struct Stats {
     pub errors: u64,
     /// Loads, each of one batch.
     pub loads: u64,
-    /// Loads that failed, timed out or panicked.
+    /// Loads that failed, timed out or panicked, for all of their keys or for some.
     pub failed_loads: u64,
     /// Requests to L2: reads, leases and fills, each of one batch. Invalidations are counted by the namespace.
     pub l2_requests: u64,

@@ -11,10 +11,21 @@ use crate::tier::BoxFuture;
 use crate::{BoxError, Error, ErrorKind, Stamp, System};
 
 /// What a load found. Rows are matched by key: their order doesn't matter, a missing one means *absent*.
+///
+/// ```
+/// use tierstack_core::Loaded;
+/// let mut loaded = Loaded::rows(vec![(1, "ACADEMY DINOSAUR")]);
+/// loaded.fail(2, std::io::Error::other("its shard is down"));
+/// assert_eq!((loaded.rows.len(), loaded.failed.len()), (1, 1));
+/// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Loaded<K, V> {
     /// The rows. One that nobody asked for, or a key twice, breaks the contract and is seen.
     pub rows: Vec<(K, V)>,
+    /// Keys of which it could not be told whether they have a row, each with why. One that nobody asked for, that is here
+    /// twice, or that has a row as well, breaks the contract and is seen.
+    pub failed: Vec<(K, Error)>,
     /// What the origin says about the moment of the load.
     pub stamp: Option<Stamp>,
     /// Whether the rows hold for everybody; false for what only this caller may see (a standby's, or a transaction's own
@@ -26,15 +37,40 @@ impl<K, V> Loaded<K, V> {
     /// Rows that hold for everybody, from an origin that says nothing about the moment.
     #[must_use]
     pub fn rows(rows: Vec<(K, V)>) -> Self {
-        Loaded { rows, stamp: None, shared: true }
+        Loaded { rows, failed: Vec::new(), stamp: None, shared: true }
+    }
+
+    /// The same with what the origin says about the moment.
+    #[must_use]
+    pub fn stamped(self, stamp: Option<Stamp>) -> Self {
+        Loaded { stamp, ..self }
+    }
+
+    /// The same for everybody, or for this caller only.
+    #[must_use]
+    pub fn shared(self, shared: bool) -> Self {
+        Loaded { shared, ..self }
+    }
+
+    /// Says that one key failed, with `error` as its [`source`](std::error::Error::source). An [`Error`] is taken as it is.
+    pub fn fail(&mut self, key: K, error: impl Into<BoxError>) {
+        self.failed.push((key, origin_failed(error.into())));
+    }
+}
+
+impl<K, V> From<Vec<(K, V)>> for Loaded<K, V> {
+    fn from(rows: Vec<(K, V)>) -> Self {
+        Loaded::rows(rows)
     }
 }
 
 /// Reads rows from the origin.
 ///
-/// 1. It is asked for a batch of distinct keys and replies with the rows that exist, each with its key.
+/// 1. It is asked for a batch of distinct keys and replies with the rows that exist, each with its key. They may be of many
+///    callers, who know nothing of each other.
 /// 2. It reads at or after the moment it is called, from a source that has seen every acknowledged write.
-/// 3. It fails as a whole; its error is never stored and never taken for an absence.
+/// 3. It fails as a whole if no key can be told of. If it can tell of some, the others are [`failed`](Loaded::failed): a key
+///    that fails each time must not fail all that are loaded with it. No error is ever stored, or taken for an absence.
 /// 4. It may be called many times at once. Its future may be dropped at any await.
 pub trait Loader<K, V>: Send + Sync + 'static {
     /// Loads those keys.
@@ -125,4 +161,9 @@ pub(crate) fn origin_failed(error: BoxError) -> Error {
         ErrorKind::Origin,
         "the origin failed to load: see the source of this error, try again later",
     )
+}
+
+/// The error of what the user's code panicked over.
+pub(crate) fn panicked() -> Error {
+    Error::new(ErrorKind::Origin, "the loader panicked: see its message on stderr")
 }

@@ -51,7 +51,7 @@ impl<E: PgEntity> Index<E> {
         let found = connection.probed(&self.probe, self.find.read_on(&connection, asked)).await;
         connection.close();
         let (rows, seen) = found?;
-        Ok(Loaded { rows, stamp: seen.stamp, shared: seen.shared })
+        Ok(Loaded::rows(rows).stamped(seen.stamp).shared(seen.shared))
     }
 }
 

@@ -37,7 +37,7 @@ impl<E: PgEntity> Rows<E> {
         // Whoever waits for a connection need not wait until the rows are read.
         connection.close();
         let (reply, seen) = reply?;
-        Ok(Loaded { rows: self.select.rows(&reply, keys)?, stamp: seen.stamp, shared: seen.shared })
+        Ok(Loaded::rows(self.select.rows(&reply, keys)?).stamped(seen.stamp).shared(seen.shared))
     }
 }
 

@@ -167,7 +167,7 @@ async fn what_only_this_caller_may_see_is_kept_nowhere() {
         fn load<'a>(&'a self, keys: &'a [i32]) -> BoxFuture<'a, Result<Loaded<i32, Film>, Error>> {
             self.0.fetch_add(1, Ordering::SeqCst);
             let rows = keys.iter().map(|key| (*key, film(*key))).collect();
-            Box::pin(std::future::ready(Ok(Loaded { shared: false, ..Loaded::rows(rows) })))
+            Box::pin(std::future::ready(Ok(Loaded::rows(rows).shared(false))))
         }
     }
     let shop = Shop::new(0);

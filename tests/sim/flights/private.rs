@@ -22,7 +22,7 @@ impl Loader<i32, Film> for Mine {
         let shared = keys.iter().all(|key| key % 2 == 0);
         Box::pin(async move {
             sleep(Duration::from_millis(50)).await;
-            Ok(Loaded { shared, ..Loaded::rows(rows) })
+            Ok(Loaded::rows(rows).shared(shared))
         })
     }
 }

@@ -80,7 +80,7 @@ impl Database {
             let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "the origin is down");
             return Err(Error::with_source(ErrorKind::Origin, "the load failed", refused));
         }
-        Ok(Loaded { rows, stamp: self.0.stamped.then_some(stamp), shared: true })
+        Ok(Loaded::rows(rows).stamped(self.0.stamped.then_some(stamp)))
     }
 
     async fn begin(&self, pk: u32) -> Transaction {

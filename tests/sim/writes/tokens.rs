@@ -58,7 +58,7 @@ impl Loader<i32, Film> for Ledger {
         Box::pin(async move {
             let row = |version| keys.iter().map(|key| (*key, Film { version, ..film(*key) })).collect();
             let (rows, stamp) = self.load(row).await;
-            Ok(Loaded { rows, stamp, shared: true })
+            Ok(Loaded::rows(rows).stamped(stamp))
         })
     }
 }
@@ -74,7 +74,7 @@ impl Loader<Bound<Film>, Vec<i32>> for Ledger {
                 queries.iter().map(|query| (query.clone(), (0..=version as i32).collect())).collect()
             };
             let (rows, stamp) = self.load(list).await;
-            Ok(Loaded { rows, stamp, shared: true })
+            Ok(Loaded::rows(rows).stamped(stamp))
         })
     }
 }

@@ -1,19 +1,47 @@
-//! A service over one key as a service over a batch: bounded concurrency, first error wins.
+//! A service over one key as a service over a batch: bounded concurrency, one outcome for each key.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::task::{Context, Poll};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::loader::{call_ready, panicked};
 use crate::tier::BoxFuture;
-use crate::{BoxError, Error};
+use crate::{BoxError, Error, Loaded};
 
 /// Asks a service over one key for each key of a batch, a bounded number at a time.
 ///
-/// The batch fails with the first error; the other keys' calls are dropped then.
+/// 1. A key whose call fails, panics, or finds the service failing to become ready, has [`failed`](Loaded::failed). The
+///    others are asked all the same.
+/// 2. Each call is made on a clone of the service, which was driven ready for it.
+/// 3. The batch is answered when all its keys are. If one hangs, the load is late as a whole, at
+///    [`load_timeout`](crate::Settings::load_timeout): then its calls are dropped, and what had been found is lost. Bound the
+///    time of a call, and a key that hangs is late by itself:
+///
+/// ```
+/// use std::time::Duration;
+/// use tierstack_core::origin::EachLayer;
+/// use tower::timeout::TimeoutLayer;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower::BoxError> {
+/// let titles = ServiceBuilder::new()
+///     .layer(EachLayer::new(8)?)
+///     .layer(TimeoutLayer::new(Duration::from_millis(50)))
+///     .service(service_fn(|key: u32| async move {
+///         if key == 7 {
+///             std::future::pending::<()>().await;
+///         }
+///         Ok::<_, std::io::Error>(Some(format!("Film {key}")))
+///     }));
+/// let loaded = titles.oneshot(vec![6, 7, 8]).await?;
+/// assert_eq!((loaded.rows.len(), loaded.failed[0].0), (2, 7));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Each<S> {
     repository: S,
@@ -39,26 +67,32 @@ where
     V: Send + 'static,
     S: Service<K, Response = Option<V>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
 {
-    type Response = Vec<(K, V)>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Vec<(K, V)>, BoxError>>;
+    type Response = Loaded<K, V>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Loaded<K, V>, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, keys: Vec<K>) -> Self::Future {
         let (repository, at_once) = (self.repository.clone(), self.at_once);
         let calls = keys.into_iter().map(move |key| {
-            let mut repository = repository.clone();
-            async move {
-                poll_fn(|cx| repository.poll_ready(cx)).await.map_err(Into::into)?;
-                let row = repository.call(key.clone()).await.map_err(Into::into)?;
-                Ok(row.map(|row| (key, row)))
-            }
+            let call = AssertUnwindSafe(call_ready(repository.clone(), key.clone())).catch_unwind();
+            async move { (key, call.await.unwrap_or_else(|_| Err(panicked()))) }
         });
-        let rows = stream::iter(calls).buffer_unordered(at_once);
-        Box::pin(rows.try_filter_map(|row| async move { Ok(row) }).try_collect())
+        Box::pin(async move {
+            let mut loaded = Loaded::rows(Vec::new());
+            let mut calls = stream::iter(calls).buffer_unordered(at_once);
+            while let Some((key, found)) = calls.next().await {
+                match found {
+                    Ok(Some(row)) => loaded.rows.push((key, row)),
+                    Ok(None) => {}
+                    Err(error) => loaded.failed.push((key, error)),
+                }
+            }
+            Ok(loaded)
+        })
     }
 }
 

@@ -11,9 +11,10 @@ use super::options::OriginOptions;
 use super::service::OriginService;
 use super::sources::ServiceLoader;
 use crate::loader::Loader;
-use crate::{BoxError, Error, Key};
+use crate::{BoxError, Error, Key, Loaded};
 
-/// Makes a stack's lowest service of a repository: a `Service<Vec<K>, Response = Vec<(K, V)>>`.
+/// Makes a stack's lowest service of a repository: a service over `Vec<K>` that responds with rows, `Vec<(K, V)>`, or with
+/// [`Loaded`] if it has more to say.
 pub struct OriginLayer<K, V> {
     options: Arc<OriginOptions>,
     types: PhantomData<fn(K) -> V>,
@@ -52,7 +53,10 @@ impl<K, V, S> Layer<S> for OriginLayer<K, V>
 where
     K: Key,
     V: Send + Sync + 'static,
-    S: Service<Vec<K>, Response = Vec<(K, V)>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    S: Service<Vec<K>, Response: Into<Loaded<K, V>>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
 {
     type Service = OriginService<K, V>;
 

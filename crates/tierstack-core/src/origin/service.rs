@@ -1,7 +1,7 @@
 //! The service: a load, bounded in time, and its outcomes.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,10 +12,12 @@ use super::matching::match_rows;
 use super::options::OriginOptions;
 use crate::causes::Causes;
 use crate::counters::Event;
-use crate::loader::Loader;
+use crate::loader::{Loader, panicked};
 use crate::recorder::Work;
 use crate::tier::BoxFuture;
-use crate::{Age, Answer, Answers, Entry, Error, ErrorKind, Keep, Key, Level, Loaded, Lookup, Meta, Moment};
+use crate::{
+    Age, Answer, Answers, Entry, Error, ErrorKind, Keep, Key, Level, Loaded, Lookup, Meta, Moment, Stamp,
+};
 
 /// Answers lookups by loading them.
 ///
@@ -29,6 +31,23 @@ pub struct OriginService<K, V> {
 impl<K, V> OriginService<K, V> {
     pub(super) fn new(options: Arc<OriginOptions>, loader: Arc<dyn Loader<K, V>>) -> Self {
         OriginService { options, loader }
+    }
+}
+
+/// What a load found of each of its keys.
+struct Found<V> {
+    /// In the order of the keys: a row, and whether it may be kept.
+    rows: Vec<Result<Option<(V, bool)>, Error>>,
+    stamp: Option<Stamp>,
+    shared: bool,
+    cost_us: u32,
+}
+
+/// What a load failed with: as a whole, or first of its keys.
+fn failure<V>(found: &Result<Found<V>, Error>) -> Option<&Error> {
+    match found {
+        Ok(found) => found.rows.iter().find_map(|row| row.as_ref().err()),
+        Err(error) => Some(error),
     }
 }
 
@@ -55,18 +74,18 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
             return Answers::all(lookup.into_keys(), &Ok(None));
         }
         let keys = lookup.into_keys();
-        match self.load(&keys, deadline).await {
-            Ok((loaded, cost_us)) => self.answers(keys, loaded, cost_us),
-            Err(error) => {
-                counters.add(Event::FailedLoad, 1);
-                counters.load_fault.note(self.options.clock.coarse(), &error);
-                Answers::all(keys, &Err(error))
-            }
+        let found = self.load(&keys, deadline).await;
+        if let Some(error) = failure(&found) {
+            counters.add(Event::FailedLoad, 1);
+            counters.load_fault.note(self.options.clock.coarse(), error);
+        }
+        match found {
+            Ok(found) => self.answers(keys, found),
+            Err(error) => Answers::all(keys, &Err(error)),
         }
     }
 
-    /// Loads, and says of each row whether it may be kept, and what it cost in microseconds.
-    async fn load(&self, keys: &[K], deadline: Moment) -> Result<(Loaded<K, (V, bool)>, u32), Error> {
+    async fn load(&self, keys: &[K], deadline: Moment) -> Result<Found<V>, Error> {
         let settings = &self.options.settings;
         if keys.len() > settings.max_batch {
             let text = format!(
@@ -88,42 +107,39 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
         let began = clock.coarse();
         // A loader that panics before its first await does so in `load`, so the call is inside as well.
         let loading = async {
-            let Loaded { rows, stamp, shared } = self.loader.load(keys).await?;
-            let judged = |(key, row): (K, V)| {
-                let keeps = self.loader.keeps(&key, &row);
-                (key, (row, keeps))
-            };
-            Ok::<_, Error>(Loaded { rows: rows.into_iter().map(judged).collect(), stamp, shared })
+            let loaded = self.loader.load(keys).await?;
+            Ok(self.found(keys, loaded, began))
         };
-        let loading = async {
-            AssertUnwindSafe(loading).catch_unwind().await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Origin, "the loader panicked: see its message on stderr"))
-            })
-        };
+        let loading =
+            async { AssertUnwindSafe(loading).catch_unwind().await.unwrap_or_else(|_| Err(panicked())) };
         let in_time = async { clock.before(until, loading).await.unwrap_or_else(|| Err(late())) };
-        let loaded = match self.options.counters.traced() {
-            None => in_time.await?,
-            Some(traced) => {
-                let mut doing = Causes::current().begin(traced, Work::Load, keys.len(), self.loader.system());
-                let loaded = doing.scope(in_time).await;
-                doing.ended(&loaded);
-                loaded?
-            }
-        };
-        let cost = clock.coarse().since(began).as_micros();
-        Ok((loaded, u32::try_from(cost).unwrap_or(u32::MAX)))
+        let Some(traced) = self.options.counters.traced() else { return in_time.await };
+        let mut doing = Causes::current().begin(traced, Work::Load, keys.len(), self.loader.system());
+        let found = doing.scope(in_time).await;
+        doing.failed_with(failure(&found).map(Error::kind).into_iter());
+        found
     }
 
-    fn answers(
-        &self,
-        keys: smallvec::SmallVec<[K; 1]>,
-        loaded: Loaded<K, (V, bool)>,
-        cost_us: u32,
-    ) -> Answers<K, V> {
-        let Loaded { rows, stamp, shared } = loaded;
+    /// Matches what was loaded to the keys, and asks of each row whether it may be kept.
+    fn found(&self, keys: &[K], loaded: Loaded<K, V>, began: Moment) -> Found<V> {
+        let Loaded { rows, mut failed, stamp, shared } = loaded;
+        let mut judged = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            // Of the others, something can be told.
+            match catch_unwind(AssertUnwindSafe(|| self.loader.keeps(&key, &row))) {
+                Ok(keeps) => judged.push((key, (row, keeps))),
+                Err(_) => failed.push((key, panicked())),
+            }
+        }
+        let cost = self.options.clock.coarse().since(began).as_micros();
+        let cost_us = u32::try_from(cost).unwrap_or(u32::MAX);
+        Found { rows: match_rows(keys, judged, failed), stamp, shared, cost_us }
+    }
+
+    fn answers(&self, keys: smallvec::SmallVec<[K; 1]>, found: Found<V>) -> Answers<K, V> {
+        let Found { rows, stamp, shared, cost_us } = found;
         let OriginOptions { freshness, clock, random, .. } = &*self.options;
         let now = clock.coarse();
-        let found = match_rows(&keys, rows);
         let answer = |row: Option<(V, bool)>| {
             let (fresh_until, stale_until) = freshness.ends(row.is_none(), now, random.unit());
             let meta = Meta { token: random.token(), fresh_until, stale_until, cost_us };
@@ -146,7 +162,7 @@ impl<K: Key, V: Send + Sync + 'static> OriginService<K, V> {
                 published: false,
             }
         };
-        let rows = keys.into_iter().zip(found).map(|(key, row)| (key, row.map(|row| Some(answer(row)))));
+        let rows = keys.into_iter().zip(rows).map(|(key, row)| (key, row.map(|row| Some(answer(row)))));
         Answers::new(rows.collect()).stamped(stamp)
     }
 }

@@ -27,10 +27,10 @@ impl<E: Entity> Origin<E> {
         Origin { rows: Arc::new(rows), index: None }
     }
 
-    /// Rows from a tower service over a batch of keys.
+    /// Rows from a tower service over a batch of keys, which responds with rows, or with [`Loaded`] if it has more to say.
     pub fn service<S>(repository: S) -> Self
     where
-        S: Service<Vec<E::Pk>, Response = Vec<(E::Pk, E)>, Error: Into<BoxError>, Future: Send>
+        S: Service<Vec<E::Pk>, Response: Into<Loaded<E::Pk, E>>, Error: Into<BoxError>, Future: Send>
             + Clone
             + Send
             + 'static,
@@ -38,7 +38,8 @@ impl<E: Entity> Origin<E> {
         Origin::new(ServiceLoader::new(repository))
     }
 
-    /// Rows from a tower service over one key, at most `at_once` of them asked at a time.
+    /// Rows from a tower service over one key, at most `at_once` of them asked at a time: by [`Each`], so that a key which
+    /// fails does so by itself.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if `at_once` is 0.
@@ -98,12 +99,15 @@ impl<K, V, S> Loader<K, V> for ServiceLoader<S>
 where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Send + 'static,
-    S: Service<Vec<K>, Response = Vec<(K, V)>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    S: Service<Vec<K>, Response: Into<Loaded<K, V>>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
 {
     fn load<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Loaded<K, V>, Error>> {
         // The lock is for the clone alone: a service need not be `Sync`.
         let repository = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Box::pin(async move { call_ready(repository, keys.to_vec()).await.map(Loaded::rows) })
+        Box::pin(async move { call_ready(repository, keys.to_vec()).await.map(Into::into) })
     }
 }
 
