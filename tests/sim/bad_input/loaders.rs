@@ -9,8 +9,11 @@ use tierstack_core::{BoxFuture, Cache, Error, ErrorKind, L1, Loaded, Loader, Loo
 
 use crate::shop::{Shop, look};
 
+/// What a load of the script ends with.
+type Load = BoxFuture<'static, Result<Loaded<i32, Film>, Error>>;
+
 /// What the loader does at its n-th call, from 0.
-type Script = dyn Fn(usize, Vec<i32>) -> BoxFuture<'static, Result<Vec<(i32, Film)>, Error>> + Send + Sync;
+type Script = dyn Fn(usize, Vec<i32>) -> Load + Send + Sync;
 
 /// A loader that follows a script.
 struct Scripted {
@@ -20,15 +23,14 @@ struct Scripted {
 
 impl Loader<i32, Film> for Scripted {
     fn load<'a>(&'a self, keys: &'a [i32]) -> BoxFuture<'a, Result<Loaded<i32, Film>, Error>> {
-        let rows = (self.script)(self.calls.fetch_add(1, Ordering::SeqCst), keys.to_vec());
-        Box::pin(async move { rows.await.map(Loaded::rows) })
+        (self.script)(self.calls.fetch_add(1, Ordering::SeqCst), keys.to_vec())
     }
 }
 
 /// Films of one more node of a shop, over a scripted loader; and how often it was called.
 fn scripted<F>(shop: &Shop, script: F) -> (Cache<Film>, Arc<AtomicUsize>)
 where
-    F: Fn(usize, Vec<i32>) -> BoxFuture<'static, Result<Vec<(i32, Film)>, Error>> + Send + Sync + 'static,
+    F: Fn(usize, Vec<i32>) -> Load + Send + Sync + 'static,
 {
     let calls = Arc::new(AtomicUsize::new(0));
     let origin = Origin::new(Scripted { script: Box::new(script), calls: Arc::clone(&calls) });
@@ -37,11 +39,18 @@ where
 }
 
 /// Rows at once.
-fn rows(keys: impl IntoIterator<Item = i32>) -> BoxFuture<'static, Result<Vec<(i32, Film)>, Error>> {
-    Box::pin(std::future::ready(Ok(keys.into_iter().map(|key| (key, film(key))).collect())))
+fn rows(keys: impl IntoIterator<Item = i32>) -> Load {
+    rows_and_errors(keys, &[])
 }
 
-/// `+` a row, `-` absent, `!` an error of the loader's contract: for 1, 2 and 3.
+/// Rows at once, and keys that failed.
+fn rows_and_errors(keys: impl IntoIterator<Item = i32>, failed: &[i32]) -> Load {
+    let mut loaded = Loaded::rows(keys.into_iter().map(|key| (key, film(key))).collect());
+    failed.iter().for_each(|key| loaded.fail(*key, std::io::Error::other("torn")));
+    Box::pin(std::future::ready(Ok(loaded)))
+}
+
+/// `+` a row, `-` absent, `!` an error of the loader's contract, `x` one of the origin: for 1, 2 and 3.
 async fn seen(films: &Cache<Film>) -> String {
     let answers = films.lookup(Lookup::batch([1, 2, 3])).await.unwrap();
     let shown = answers.into_iter().map(|(key, outcome)| match outcome {
@@ -52,6 +61,7 @@ async fn seen(films: &Cache<Film>) -> String {
             }
             None => '-',
         },
+        Err(error) if error.kind() == ErrorKind::Origin => 'x',
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Loader);
             assert!(error.to_string().contains("mend it"), "{error}");
@@ -91,6 +101,29 @@ async fn rows_out_of_order_missing_surplus_or_doubled() {
         );
         let elsewhere = look(&shop.films(), Lookup::one(77).never_load()).await.unwrap();
         assert!(elsewhere.is_none(), "{first:?}: the row nobody asked for is kept nowhere");
+    }
+}
+
+/// So are errors of single keys: one beside a row, twice, or for a key that nobody asked for. Each such load is counted as a
+/// failed one, once.
+#[tokio::test(start_paused = true)]
+async fn errors_of_keys_surplus_or_doubled() {
+    for (found, failed, expected, again) in [
+        (vec![1, 3], vec![2], "+x+", "+++"),
+        (vec![1], vec![3], "+-x", "+-+"),
+        (vec![1, 2, 3], vec![2], "+!+", "+++"),
+        (vec![1], vec![2, 2, 3], "+!x", "+++"),
+        (vec![1], vec![2, 77], "+x!", "+++"),
+        (vec![], vec![1, 2, 3], "xxx", "+++"),
+    ] {
+        let (first, torn) = (found.clone(), failed.clone());
+        let script = move |call, keys: Vec<i32>| {
+            if call == 0 { rows_and_errors(first.clone(), &torn) } else { rows(keys) }
+        };
+        let (films, _) = scripted(&Shop::new(0), script);
+        assert_eq!(seen(&films).await, expected, "{found:?} {failed:?}");
+        assert_eq!(seen(&films).await, again, "{found:?} {failed:?}, the second time");
+        assert_eq!((films.stats().loads, films.stats().failed_loads), (2, 1));
     }
 }
 

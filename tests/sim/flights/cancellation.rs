@@ -41,6 +41,7 @@ fn events(drops: bool) -> impl Strategy<Value = Vec<Event>> {
     let end = prop_oneof![
         4 => Just(End::Value),
         2 => Just(End::Error),
+        2 => Just(End::KeyError),
         1 => Just(End::PanicAtOnce),
         1 => Just(End::Panic),
         1 => Just(End::Never),

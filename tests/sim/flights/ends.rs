@@ -54,7 +54,7 @@ fn check(end: End, found: &Found) {
     match (end, found) {
         (End::Value, Ok(Some(film))) => assert_eq!(film.film_id, 7),
         (End::Absent, Ok(None)) => {}
-        (End::Error, Err(error)) => {
+        (End::Error | End::KeyError, Err(error)) => {
             assert_eq!(error.kind(), ErrorKind::Origin);
             let source = error.downcast_ref::<io::Error>().expect("the origin's error is kept");
             assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);
@@ -107,7 +107,9 @@ fn cases() -> impl Iterator<Item = (End, Caller, Caller)> {
 /// loads.
 #[test]
 fn a_failure_is_told_to_all_who_wait_and_kept_nowhere() {
-    for (end, ms) in [(End::Error, 0), (End::Error, 20), (End::PanicAtOnce, 0), (End::Panic, 20)] {
+    for (end, ms) in
+        [(End::Error, 0), (End::Error, 20), (End::KeyError, 20), (End::PanicAtOnce, 0), (End::Panic, 20)]
+    {
         in_every_stack(async |rig| {
             rig.origin.next(7, [end.after(ms)]);
             let films = rig.films();

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use tests::{Film, film};
 use tierstack_core::single_flight::{FlightOptions, Flights, SingleFlightLayer};
 use tierstack_core::{
-    Answers, Cache, Clock, Counters, Entity, Error, ErrorKind, L1, Level, Lookup, Namespace, Schema,
-    Settings, origin_fn,
+    Answers, BoxFuture, Cache, Clock, Counters, Entity, Error, ErrorKind, L1, Level, Loaded, Loader, Lookup,
+    Namespace, Origin, Schema, Settings, origin_fn,
 };
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -70,6 +70,32 @@ async fn an_encoder_that_panics_costs_its_row_a_place_in_l2() {
     let found = films.objects_by_pks([1, 2, 3]).await.unwrap();
     assert_eq!(found.iter().flatten().map(|row| row.film_id).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!((films.stats().fills[0], films.stats().unfillable), (2, 1));
+}
+
+/// Films 1 to 3, of which the second is one that nobody can decide whether to keep.
+struct Undecided;
+
+impl Loader<i32, Film> for Undecided {
+    fn load<'a>(&'a self, keys: &'a [i32]) -> BoxFuture<'a, Result<Loaded<i32, Film>, Error>> {
+        Box::pin(async { Ok(Loaded::rows(keys.iter().map(|key| (*key, film(*key))).collect())) })
+    }
+
+    fn keeps(&self, key: &i32, _: &Film) -> bool {
+        assert_ne!(*key, 2, "a loader of a test that panics over a row");
+        true
+    }
+}
+
+/// A loader that panics when it is asked whether a row may be kept: an error for that row's key; the others are kept.
+#[tokio::test(start_paused = true)]
+async fn a_loader_that_panics_over_one_row_costs_its_key() {
+    let shop = Shop::new(0);
+    let films = shop.node().cache().l1(L1::capacity(10)).origin(Origin::new(Undecided)).build().unwrap();
+    let outcomes = films.objects_by_pks([1, 2, 3]).await.unwrap_err().into_outcomes();
+    assert_eq!(outcomes[1].as_ref().unwrap_err().kind(), ErrorKind::Origin);
+    assert_eq!((films.stats().loads, films.stats().failed_loads, films.stats().errors), (1, 1, 1));
+    assert_eq!(films.objects_by_pks([1, 3]).await.unwrap().iter().flatten().count(), 2);
+    assert_eq!(films.stats().loads, 1);
 }
 
 /// What was loaded before a `refresh()` began comes back after it: L1 keeps what the refresh found.

@@ -5,14 +5,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use tests::{Film, film};
-use tierstack_core::{BoxFuture, Cache, Error, ErrorKind, L1, Namespace, Origin, loader_fn};
+use tierstack_core::{BoxFuture, Cache, Error, ErrorKind, L1, Lookup, Namespace, Origin, loader_fn};
 use tokio::time::Instant;
 
-use super::rig::{Found, Rig, Shape, ask, in_every_stack, is_after, kind, row};
+use super::rig::{Found, Rig, Shape, ask, in_every_stack, is_after, kind, look, pass, row};
 
 /// What the load of a key does first, with the caches there are by name.
 pub(super) type Asks = fn(Arc<Caches>) -> BoxFuture<'static, Result<(), Error>>;
+
+/// How the caches' origins are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum By {
+    /// For a batch, which fails if what is asked first for one of its keys does.
+    #[default]
+    Batch,
+    /// For each key.
+    Each,
+}
 
 /// Caches whose loaders ask them, and what each load of a key asks.
 #[derive(Default)]
@@ -20,7 +31,7 @@ pub(super) struct Caches {
     films: Mutex<HashMap<&'static str, Cache<Film>>>,
     asks: Mutex<HashMap<(&'static str, i32), Asks>>,
     /// What the loaders were told.
-    told: Mutex<Vec<Found>>,
+    pub(super) told: Mutex<Vec<Found>>,
     loads: AtomicUsize,
 }
 
@@ -30,6 +41,14 @@ const MOST_LOADS: usize = 50;
 impl Caches {
     /// Caches `a` and `b`, over the tiers of a rig.
     pub(super) fn new(rig: &Rig, asks: impl IntoIterator<Item = ((&'static str, i32), Asks)>) -> Arc<Self> {
+        Caches::by(By::Batch, rig, asks)
+    }
+
+    pub(super) fn by(
+        by: By,
+        rig: &Rig,
+        asks: impl IntoIterator<Item = ((&'static str, i32), Asks)>,
+    ) -> Arc<Self> {
         let caches = Arc::new(Caches { asks: Mutex::new(asks.into_iter().collect()), ..Caches::default() });
         for name in ["a", "b"] {
             let shared = Arc::clone(&caches);
@@ -45,14 +64,22 @@ impl Caches {
                             asks(Arc::clone(&shared)).await?;
                         }
                     }
-                    Ok(keys.into_iter().map(|key| (key, film(key))).collect())
+                    Ok::<Vec<_>, Error>(keys.into_iter().map(|key| (key, film(key))).collect())
                 }
             };
             let mut node = Namespace::builder(name).clock(rig.manual.clock());
             if rig.shape != Shape::NoL2 {
                 node = node.l2_shared(rig.tier.clone());
             }
-            let mut films = node.build().unwrap().cache().origin(Origin::new(loader_fn(load)));
+            let origin = match by {
+                By::Batch => Origin::new(loader_fn(load)),
+                By::Each => {
+                    let one =
+                        move |key| load(vec![key]).map_ok(|rows: Vec<(i32, Film)>| Some(rows[0].1.clone()));
+                    Origin::each(tower::service_fn(one), 8).unwrap()
+                }
+            };
+            let mut films = node.build().unwrap().cache().origin(origin);
             if rig.shape != Shape::NoL1 {
                 films = films.l1(L1::capacity(100));
             }
@@ -205,6 +232,26 @@ fn a_loader_may_ask_for_other_keys() {
             row(found).await;
         }
         is_after(began, 0);
+        caches.works_again().await;
+    });
+}
+
+/// A lookup past L2 is joined by nobody, so a loader that asks for its own key past L2, in a lookup past L2, isn't known for
+/// one that waits for itself. It ends, as so many loads under way are the most there may be.
+#[test]
+fn a_loader_that_asks_past_l2_for_its_own_key_ends_by_the_deadline() {
+    in_every_stack(async |rig| {
+        let past: Asks = |caches| {
+            Box::pin(
+                async move { look(&caches.films("a"), Lookup::one(1).skip_l2()).await.unwrap().map(drop) },
+            )
+        };
+        let caches = Caches::new(&rig, [(("a", 1), past)]);
+        let began = Instant::now();
+        look(&caches.films("a"), Lookup::one(1).skip_l2()).await.unwrap().unwrap_err();
+        assert!(began.elapsed() <= Duration::from_secs(10), "{:?}", began.elapsed());
+        assert!(caches.films("a").stats().loads <= 16);
+        pass(10_000).await;
         caches.works_again().await;
     });
 }

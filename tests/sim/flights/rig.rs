@@ -9,7 +9,7 @@ use std::time::Duration;
 use tests::{Film, Scripted, WatchedTier, steady};
 use tierstack_core::{
     BatchError, Cache, Error, ErrorKind, Freshness, L1, Lookup, ManualClock, MemoryTier, Moment, Namespace,
-    Settings,
+    Origin, Settings,
 };
 use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
@@ -49,11 +49,16 @@ impl Rig {
 
     /// The films of one more node.
     pub(super) fn films(&self) -> Cache<Film> {
+        self.films_from(self.origin.films())
+    }
+
+    /// The same from another origin.
+    pub(super) fn films_from(&self, origin: Origin<Film>) -> Cache<Film> {
         let mut node = Namespace::builder("shop").clock(self.manual.clock());
         if self.shape != Shape::NoL2 {
             node = node.l2_shared(self.tier.clone()).bus(steady());
         }
-        let mut films = node.build().unwrap().cache().origin(self.origin.films());
+        let mut films = node.build().unwrap().cache().origin(origin);
         if self.shape != Shape::NoL1 {
             films = films.l1(L1::capacity(100_000));
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 pub enum Ended {
     /// With rows.
     Rows,
-    /// With an error.
+    /// With an error, of all its keys or of some.
     Failed,
     /// With a panic.
     Panicked,

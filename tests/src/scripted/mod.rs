@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tierstack_core::{Bound, BoxFuture, Error, ErrorKind, Loaded, Loader, Mode, Origin, Value};
+use tower::Service;
 
 use self::log::Log;
 pub use self::log::{Ended, Load, Mark};
@@ -22,6 +23,8 @@ pub enum End {
     Absent,
     /// The load fails.
     Error,
+    /// It says that this key failed, and goes on with the others.
+    KeyError,
     /// The loader panics before it has made a future.
     PanicAtOnce,
     /// It panics after its first await.
@@ -32,7 +35,8 @@ pub enum End {
 
 impl End {
     /// All of them.
-    pub const ALL: [End; 6] = [End::Value, End::Absent, End::Error, End::PanicAtOnce, End::Panic, End::Never];
+    pub const ALL: [End; 7] =
+        [End::Value, End::Absent, End::Error, End::KeyError, End::PanicAtOnce, End::Panic, End::Never];
 
     /// The same after so many milliseconds.
     #[must_use]
@@ -41,7 +45,8 @@ impl End {
     }
 }
 
-/// What one load of a key does. A load of several keys takes the longest of their times, and fails if one of them does.
+/// What one load of a key does. A load of several keys takes the longest of their times, and fails if one of them does; but
+/// for those that fail by themselves.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     end: End,
@@ -165,13 +170,45 @@ impl Scripted {
         Origin::new(self.clone()).with_queries(self.clone())
     }
 
+    /// Rows of films by a service over one key. Each of its calls is a load in the log.
+    #[must_use]
+    pub fn one_by_one(
+        &self,
+    ) -> impl Service<i32, Response = Option<Film>, Error = Error, Future: Send> + Clone + use<> {
+        let origin = self.clone();
+        tower::service_fn(move |key| {
+            let found = origin.rows(vec![key]);
+            async move {
+                let mut loaded = found.await?;
+                loaded.failed.pop().map_or(Ok(()), |(_, error)| Err(error))?;
+                Ok(loaded.rows.pop().map(|(_, film)| film))
+            }
+        })
+    }
+
+    /// Begins a load of rows.
+    fn rows(&self, keys: Vec<i32>) -> impl Future<Output = Result<Loaded<i32, Film>, Error>> + Send + use<> {
+        let asked = keys.clone();
+        self.load(&asked, 0, move |state, steps| {
+            let mut loaded = Loaded::rows(Vec::new());
+            for (key, step) in keys.into_iter().zip(steps) {
+                match step.end {
+                    End::Absent => {}
+                    End::KeyError => loaded.fail(key, refused()),
+                    _ => loaded.rows.push((key, Film { version: state.version(key), ..film(key) })),
+                }
+            }
+            loaded
+        })
+    }
+
     /// Begins a load that brings what `read` reads now, and then goes as the keys' steps say.
-    fn load<T, R: FnOnce(&State, &[Step]) -> T>(
+    fn load<K, V, R: FnOnce(&State, &[Step]) -> Loaded<K, V>>(
         &self,
         keys: &[i32],
         queries: usize,
         read: R,
-    ) -> impl Future<Output = Result<T, Error>> + use<T, R> {
+    ) -> impl Future<Output = Result<Loaded<K, V>, Error>> + use<K, V, R> {
         let mut state = self.state();
         let scripted = if queries > 0 { &[QUERIES][..] } else { keys };
         let steps: Vec<Step> = scripted.iter().map(|key| state.step(*key)).collect();
@@ -198,13 +235,17 @@ impl Scripted {
             }
             if any(End::Error) {
                 under_way.end(Ended::Failed);
-                let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "scripted");
-                return Err(Error::with_source(ErrorKind::Origin, "the load failed", refused));
+                return Err(refused());
             }
-            under_way.end(Ended::Rows);
+            under_way.end(if any(End::KeyError) { Ended::Failed } else { Ended::Rows });
             Ok(found)
         }
     }
+}
+
+fn refused() -> Error {
+    let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "scripted");
+    Error::with_source(ErrorKind::Origin, "the load failed", refused)
 }
 
 /// Panics as a loader might, but says nothing on stderr.
@@ -234,12 +275,7 @@ impl Drop for UnderWay {
 
 impl Loader<i32, Film> for Scripted {
     fn load<'a>(&'a self, keys: &'a [i32]) -> BoxFuture<'a, Result<Loaded<i32, Film>, Error>> {
-        let read = |state: &State, steps: &[Step]| {
-            let present = keys.iter().zip(steps).filter(|(_, step)| step.end != End::Absent);
-            present.map(|(key, _)| (*key, Film { version: state.version(*key), ..film(*key) })).collect()
-        };
-        let rows = self.load(keys, 0, read);
-        Box::pin(async move { rows.await.map(Loaded::rows) })
+        Box::pin(self.rows(keys.to_vec()))
     }
 }
 
@@ -255,7 +291,15 @@ impl Loader<Bound<Film>, Vec<i32>> for Scripted {
             }
             _ => Some((query.clone(), vec![1, 2, 3])),
         };
-        let found = self.load(&[], queries.len(), move |_, _| queries.iter().filter_map(answer).collect());
-        Box::pin(async move { found.await.map(Loaded::rows) })
+        let read = move |_: &State, steps: &[Step]| {
+            let mut loaded = Loaded::rows(Vec::new());
+            if steps.iter().any(|step| step.end == End::KeyError) {
+                queries.iter().for_each(|query| loaded.fail(query.clone(), refused()));
+            } else {
+                loaded.rows.extend(queries.iter().filter_map(answer));
+            }
+            loaded
+        };
+        Box::pin(self.load(&[], queries.len(), read))
     }
 }
