@@ -15,8 +15,9 @@ pub trait FromRow: Sized {
     /// Reads it.
     ///
     /// # Errors
-    /// When a column is missing, null, or of a type that the field can't be read from. The load fails with it
-    /// ([`Origin`](tierstack_core::ErrorKind::Origin)): such a row is never taken for an absent one.
+    /// When a column is missing, null, or of a type that the field can't be read from. The row's key fails with it
+    /// ([`Origin`](tierstack_core::ErrorKind::Origin)): such a row is never taken for an absent one. If the columns of the key
+    /// don't stand side by side in the schema, or can't be read either, it isn't known whose row it is, and the load fails.
     fn from_row(row: &Row) -> Result<Self, BoxError>;
 }
 

@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use deadpool_postgres::Pool;
-use tierstack_core::{BoxFuture, Error, Loaded, Loader, System};
+use tierstack_core::{BoxFuture, Error, Loaded, Loader, Schema, System};
 use tokio_postgres::types::Kind;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
 use crate::PgEntity;
 use crate::bind::ignores_case;
@@ -32,12 +32,12 @@ impl<E: PgEntity> Rows<E> {
         if keys.is_empty() {
             return Ok(Loaded::rows(Vec::new()));
         }
-        let connection = Connection::open(&self.pool, &self.select.table).await?;
+        let connection = Connection::open(&self.pool, self.select.table()).await?;
         let reply = connection.probed(&self.probe, self.select.ask(&connection, keys)).await;
         // Whoever waits for a connection need not wait until the rows are read.
         connection.close();
         let (reply, seen) = reply?;
-        Ok(Loaded::rows(self.select.rows(&reply, keys)?).stamped(seen.stamp).shared(seen.shared))
+        Ok(self.select.rows(&reply, keys)?.stamped(seen.stamp).shared(seen.shared))
     }
 }
 
@@ -53,7 +53,7 @@ impl<E: PgEntity> Loader<E::Pk, E> for Rows<E> {
 
 /// The statement that reads rows of an entity by their keys.
 pub(crate) struct Select<E> {
-    table: String,
+    schema: Schema,
     sql: Sql,
     entity: PhantomData<fn() -> E>,
 }
@@ -62,7 +62,11 @@ impl<E: PgEntity> Select<E> {
     pub(crate) fn new() -> Self {
         let schema = E::schema();
         let sql = sql::rows(&schema, E::Pk::filter);
-        Select { table: schema.table.into_owned(), sql, entity: PhantomData }
+        Select { schema, sql, entity: PhantomData }
+    }
+
+    fn table(&self) -> &str {
+        &self.schema.table
     }
 
     /// Reads rows inside a transaction, uncommitted ones of its own among them.
@@ -71,25 +75,40 @@ impl<E: PgEntity> Select<E> {
         client: &Client,
         keys: &[E::Pk],
     ) -> Result<Vec<(E::Pk, E)>, Error> {
-        let reply = self.ask(&Connection::inside(client, &self.table), keys).await?;
-        self.rows(&reply, keys)
+        let reply = self.ask(&Connection::inside(client, self.table()), keys).await?;
+        let Loaded { rows, mut failed, .. } = self.rows(&reply, keys)?;
+        failed.pop().map_or(Ok(rows), |(_, error)| Err(error))
     }
 
     async fn ask(&self, connection: &Connection<'_>, keys: &[E::Pk]) -> Result<Reply, Error> {
         connection.query(&self.sql, &E::Pk::params(keys)).await
     }
 
-    fn rows(&self, reply: &Reply, keys: &[E::Pk]) -> Result<Vec<(E::Pk, E)>, Error> {
-        let rows = reply.rows.iter().map(|row| {
-            let entity = E::from_row(row).map_err(|error| unreadable(error, row, &self.table))?;
-            Ok((entity.pk(), entity))
-        });
-        let mut rows: Vec<(E::Pk, E)> = rows.collect::<Result<_, Error>>()?;
+    fn rows(&self, reply: &Reply, keys: &[E::Pk]) -> Result<Loaded<E::Pk, E>, Error> {
+        let mut loaded = Loaded::rows(Vec::with_capacity(reply.rows.len()));
+        for row in &reply.rows {
+            match E::from_row(row).map_err(|error| unreadable(error, row, self.table())) {
+                Ok(entity) => loaded.rows.push((entity.pk(), entity)),
+                // Of a row that doesn't say whose it is, it isn't known which key must not be taken for absent.
+                Err(error) => loaded.failed.push((self.pk(row).ok_or_else(|| error.clone())?, error)),
+            }
+        }
         if finds_other_case(&reply.statement) {
             let asked: HashSet<&E::Pk, foldhash::quality::RandomState> = keys.iter().collect();
-            rows.retain(|(pk, _)| asked.contains(pk));
+            loaded.rows.retain(|(pk, _)| asked.contains(pk));
+            loaded.failed.retain(|(pk, _)| asked.contains(pk));
         }
-        Ok(rows)
+        Ok(loaded)
+    }
+
+    /// The key of a row that can't be read as a whole, if its columns stand side by side, and hold one.
+    fn pk(&self, row: &Row) -> Option<E::Pk> {
+        let pk = &self.schema.pk;
+        let first =
+            row.columns().iter().position(|column| pk.first().is_some_and(|name| name == column.name()))?;
+        let there = row.columns().get(first..first + pk.len())?;
+        let is_whole = there.iter().zip(pk).all(|(column, name)| column.name() == name);
+        is_whole.then(|| E::Pk::read_row(row, first).ok()).flatten()
     }
 }
 

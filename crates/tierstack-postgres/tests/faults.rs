@@ -11,7 +11,7 @@ use support::{Database, pool_of, uncached};
 use tierstack_core::{BoxError, Cache, Entity, Error, ErrorKind, Query, Schema};
 use tierstack_postgres::tokio_postgres::Row;
 use tierstack_postgres::tokio_postgres::error::SqlState;
-use tierstack_postgres::{FromRow, PgOrigin, deadpool_postgres, tokio_postgres};
+use tierstack_postgres::{FromRow, PgEntity, PgOrigin, deadpool_postgres, tokio_postgres};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Item {
@@ -231,6 +231,86 @@ async fn a_row_that_cannot_be_read_names_its_column() {
     database.psql("alter table item alter column id type bigint; update item set id = 1::int8 << 40 where slug = 'none'");
     let error = items.one(&by_slug().bind(("none".into(),))).await.unwrap_err();
     assert!(error.to_string().contains("\"id\" of type int8"), "{error}");
+}
+
+/// An item as a composite key finds it, whose columns stand apart, or side by side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Sized<const APART: bool> {
+    id: i32,
+    size: i32,
+    name: String,
+}
+
+impl<const APART: bool> Entity for Sized<APART> {
+    type Pk = (i32, i32);
+    fn schema() -> Schema {
+        let columns = if APART { ["id", "name", "size"] } else { ["name", "id", "size"] };
+        Schema::table("item").pk(["id", "size"]).columns(columns)
+    }
+    fn pk(&self) -> (i32, i32) {
+        (self.id, self.size)
+    }
+}
+
+impl<const APART: bool> FromRow for Sized<APART> {
+    fn from_row(row: &Row) -> Result<Self, BoxError> {
+        Ok(Sized { id: row.try_get("id")?, size: row.try_get("size")?, name: row.try_get("name")? })
+    }
+}
+
+/// Proves that a row which can't be read costs its key alone, if it can be told whose it is, and else no key is taken for
+/// absent.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_costs_its_key() {
+    async fn outcomes<E: PgEntity + Clone + Sync>(
+        database: &Database,
+        pks: Vec<E::Pk>,
+    ) -> Vec<Result<Option<()>, Error>> {
+        let items = uncached::<E>(&database.pool(1));
+        let failed = items.objects_by_pks(pks).await.err().unwrap();
+        assert_eq!((items.stats().loads, items.stats().failed_loads), (1, 1));
+        failed.into_outcomes().into_iter().map(|outcome| outcome.map(|row| row.map(drop))).collect()
+    }
+    let database = items();
+    database.psql("update item set name = null where id = 1");
+    let pks = || vec![(3, 1), (2, 2), (1, 1)];
+    for outcomes in
+        [outcomes::<Item>(&database, vec![3, 2, 1]).await, outcomes::<Sized<false>>(&database, pks()).await]
+    {
+        assert!(matches!(outcomes[..], [Ok(None), Ok(Some(())), Err(_)]), "{outcomes:?}");
+        let error = outcomes[2].as_ref().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Origin);
+        assert!(error.to_string().contains("\"name\" of type text"), "{error}");
+    }
+    let apart = outcomes::<Sized<true>>(&database, pks()).await;
+    assert!(apart.iter().all(Result::is_err), "{apart:?}");
+    // A text finds its row in any case, and another key's row is nobody's failure.
+    database.psql("create extension citext; alter table item alter column slug type citext");
+    let outcomes = outcomes::<Slugged>(&database, vec!["i".into(), "I".into(), "ii".into()]).await;
+    assert!(matches!(outcomes[..], [Err(_), Ok(None), Ok(Some(()))]), "{outcomes:?}");
+}
+
+/// An item by its slug.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Slugged {
+    slug: String,
+    name: String,
+}
+
+impl Entity for Slugged {
+    type Pk = String;
+    fn schema() -> Schema {
+        Schema::table("item").pk(["slug"]).columns(["slug", "name"])
+    }
+    fn pk(&self) -> String {
+        self.slug.clone()
+    }
+}
+
+impl FromRow for Slugged {
+    fn from_row(row: &Row) -> Result<Self, BoxError> {
+        Ok(Slugged { slug: row.try_get("slug")?, name: row.try_get("name")? })
+    }
 }
 
 /// Proves that what a user may not read is an error that says what to grant.
