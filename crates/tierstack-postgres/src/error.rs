@@ -36,6 +36,15 @@ pub(crate) fn failed(error: tokio_postgres::Error, table: &str) -> Error {
     Error::with_source(ErrorKind::Origin, text, error)
 }
 
+/// Whether a statement failed of what it says, so that another might not: its values, its names, its types.
+pub(crate) fn is_of_statement(error: &Error) -> bool {
+    let code = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+    error.kind() == ErrorKind::Invalid
+        || code.is_some_and(|code| {
+            *code != SqlState::INSUFFICIENT_PRIVILEGE && matches!(code.code().get(..2), Some("22" | "42"))
+        })
+}
+
 /// A transaction did not go as it was to.
 pub(crate) fn not_done(error: tokio_postgres::Error, done: &str) -> Error {
     let advice = match error.code().map(|code| (code, code.code().get(..2))) {

@@ -244,7 +244,7 @@ struct Sized<const APART: bool> {
 impl<const APART: bool> Entity for Sized<APART> {
     type Pk = (i32, i32);
     fn schema() -> Schema {
-        let columns = if APART { ["id", "name", "size"] } else { ["name", "id", "size"] };
+        let columns = if APART { ["id", "rank", "name", "size"] } else { ["name", "id", "size", "rank"] };
         Schema::table("item").pk(["id", "size"]).columns(columns)
     }
     fn pk(&self) -> (i32, i32) {
@@ -272,7 +272,9 @@ async fn a_row_that_cannot_be_read_costs_its_key() {
         failed.into_outcomes().into_iter().map(|outcome| outcome.map(|row| row.map(drop))).collect()
     }
     let database = items();
-    database.psql("update item set name = null where id = 1");
+    database.psql(
+        "update item set name = null where id = 1; alter table item add column rank int not null default 7",
+    );
     let pks = || vec![(3, 1), (2, 2), (1, 1)];
     for outcomes in
         [outcomes::<Item>(&database, vec![3, 2, 1]).await, outcomes::<Sized<false>>(&database, pks()).await]
@@ -286,8 +288,48 @@ async fn a_row_that_cannot_be_read_costs_its_key() {
     assert!(apart.iter().all(Result::is_err), "{apart:?}");
     // A text finds its row in any case, and another key's row is nobody's failure.
     database.psql("create extension citext; alter table item alter column slug type citext");
-    let outcomes = outcomes::<Slugged>(&database, vec!["i".into(), "I".into(), "ii".into()]).await;
-    assert!(matches!(outcomes[..], [Err(_), Ok(None), Ok(Some(()))]), "{outcomes:?}");
+    let slugged = uncached::<Slugged>(&database.pool(1));
+    let found = slugged.objects_by_pks(["I", "ii"]).await.unwrap();
+    assert!(matches!(&found[..], [None, Some(_)]), "{found:?}");
+}
+
+/// Proves that a query which Postgres doesn't take, and one whose row's key can't be read, cost those who ask it alone,
+/// though its load is others', too.
+#[tokio::test]
+async fn a_wrong_query_costs_no_other() {
+    let database = items();
+    database.psql(
+        "create type kind as enum ('a', 'b'); alter table item add column kind kind not null default 'a'",
+    );
+    let items = uncached::<Item>(&database.pool(1));
+    let two = Query::<Item>::one("two").param::<String>("slug").param::<i32>("size").build().unwrap();
+    let label = Query::<Item>::one("label").param::<String>("kind").param::<i32>("size").build().unwrap();
+    let wrong = Query::<Item>::one("wrong").param::<String>("size").build().unwrap();
+    let gone = Query::<Item>::one("gone").param::<i32>("nowhere").build().unwrap();
+    let (slug, two) = (by_slug().bind(("i".into(),)), two.bind(("ii".into(), 2)));
+    let (label, wrong, gone) = (label.bind(("c".into(), 1)), wrong.bind(("x".into(),)), gone.bind((1,)));
+    let (slug, two, label, wrong, gone) = tokio::join!(
+        items.one(&slug),
+        items.one(&two),
+        items.one(&label),
+        items.one(&wrong),
+        items.one(&gone)
+    );
+    assert_eq!((slug.unwrap().unwrap().id, two.unwrap().unwrap().id), (1, 2));
+    assert_eq!(code(&label.unwrap_err()), Some(&SqlState::INVALID_TEXT_REPRESENTATION));
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(code(&gone.unwrap_err()), Some(&SqlState::UNDEFINED_COLUMN));
+    let stats = items.stats();
+    assert_eq!((stats.loads, stats.failed_loads), (2, 1), "of the queries, and of the rows");
+
+    database.psql(
+        "alter table item drop constraint item_pkey; alter table item alter column id drop not null; \
+         insert into item (id, name, slug) values (null, '', 'none')",
+    );
+    let failed = items.objects_by(&by_slug(), ["i", "none", "what", "ii"]).await.unwrap_err();
+    let outcomes = failed.into_outcomes();
+    assert!(matches!(outcomes[..], [Ok(Some(_)), Err(_), Ok(None), Ok(Some(_))]), "{outcomes:?}");
+    assert!(outcomes[1].as_ref().unwrap_err().to_string().contains("\"id\""), "{outcomes:?}");
 }
 
 /// An item by its slug.
