@@ -72,6 +72,8 @@ impl<K, V> From<Vec<(K, V)>> for Loaded<K, V> {
 /// 3. It fails as a whole if no key can be told of. If it can tell of some, the others are [`failed`](Loaded::failed): a key
 ///    that fails each time must not fail all that are loaded with it. No error is ever stored, or taken for an absence.
 /// 4. It may be called many times at once. Its future may be dropped at any await.
+/// 5. It may ask caches, its own as well. For a key of the load at hand, whoever that was asked by, it is told at once that it
+///    would wait for itself, unless it asks in a task of its own: then its load is late.
 pub trait Loader<K, V>: Send + Sync + 'static {
     /// Loads those keys.
     fn load<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Loaded<K, V>, Error>>;

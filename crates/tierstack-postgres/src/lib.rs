@@ -49,10 +49,13 @@
 //! 3. Rows are matched by the entity's own key, in any order. Two rows of a query that finds one are that query's error.
 //! 4. A value that no column of the type can hold (an integer beyond its range, a text with a NUL) has no row and costs
 //!    the others nothing. Anything else that Postgres doesn't take is an error, and none is ever taken for an absence.
-//! 5. Statements are prepared once per connection, and once more when the table was altered.
-//! 6. Every load is stamped: two small statements go ahead of its own, in the same round trip, and say which snapshot it
+//! 5. What is wrong with one key or one query is its own failure, and costs those none that are loaded with it: a row that
+//!    can't be read, as long as the columns of its key stand side by side and can; a parameter of another type; a column that
+//!    is gone. Only if a statement for many is refused, all of those fail.
+//! 6. Statements are prepared once per connection, and once more when the table was altered.
+//! 7. Every load is stamped: two small statements go ahead of its own, in the same round trip, and say which snapshot it
 //!    reads with, of which system and timeline. So a load that has not seen a transaction can't fill what that has marked.
-//! 7. What a load reads on a standby, or inside a transaction that was open when the pool gave the connection, is
+//! 8. What a load reads on a standby, or inside a transaction that was open when the pool gave the connection, is
 //!    answered and kept nowhere: a standby may lag behind a write whose invalidation is long over, and a transaction sees
 //!    its own rows before anybody else may.
 //!
@@ -75,7 +78,8 @@
 //! * A pooler that hands each transaction to another connection must know prepared statements: PgBouncer does from 1.21 on,
 //!   where `max_prepared_statements` isn't 0, as it was by default before 1.24. Through another, loads fail with 26000; and
 //!   as a name is the process's own, one process may run what another has prepared under it.
-//! * A label that an enum lacks fails its whole load, as it would fail any statement: parse it before it is asked for.
+//! * A label that an enum lacks fails its whole statement, and so all keys, or all values of a secondary key, that are loaded
+//!   with it: parse it before it is asked for.
 //! * An index serves a secondary key, or a list, if there is one: declare `unique` what `one()` takes for unique.
 //! * A text column with a nondeterministic collation is no primary key: what differs to Rust and is equal to Postgres is
 //!   a row that nobody asked for. Secondary keys may have any collation.

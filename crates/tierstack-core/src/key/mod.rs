@@ -28,6 +28,10 @@ use std::hash::Hash;
 use crate::Error;
 
 /// What a stack looks entries up by.
+///
+/// Its `Hash`, `Eq` and `Clone` must agree with each other, and must not panic: they run under locks that all lookups of the
+/// cache share, and what such a panic leaves behind there, a key that is looked up by nobody and waited for, is nobody's to
+/// mend.
 pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// Writes the fields and values, in a fixed order.
     fn write(&self, out: &mut KeyWriter<'_>);
