@@ -39,6 +39,17 @@ async fn a_response_is_kept_with_its_headers_and_its_age() {
     assert_eq!((here.layer.stats().loads, there.layer.stats().loads), (1, 0));
 }
 
+/// RFC 9111, section 4.2.3: what had an age when it came is that much older.
+#[tokio::test(start_paused = true)]
+async fn an_age_that_a_handler_says_is_counted_in() {
+    let pages = pages(|pages| pages);
+    let handler = |_, _| async { Response::builder().header("age", "5").body(Body::empty()).unwrap() };
+    for (later, age) in [(0, "5"), (7, "12")] {
+        tokio::time::sleep(Duration::from_secs(later)).await;
+        assert_eq!(read(pages.ask_of(request("/a"), handler).await).await.0["age"], age);
+    }
+}
+
 #[tokio::test]
 async fn a_response_is_kept_unless_it_says_otherwise() {
     for (status, headers, is_kept) in [
@@ -69,6 +80,8 @@ async fn a_response_is_kept_unless_it_says_otherwise() {
         (200, &[("cache-control", "max-age=0")], false),
         (200, &[("cache-control", "s-maxage=0")], false),
         (200, &[("cache-control", "public"), ("cache-control", "no-store")], false),
+        (200, &[("cache-control", "max-age=60, must-revalidate")], false),
+        (200, &[("cache-control", "max-age=60, proxy-revalidate")], false),
         (200, &[("set-cookie", "session=x")], false),
         (200, &[("tierstack-write-token", "1o")], false),
         (200, &[("content-range", "bytes 0-1/2")], false),
