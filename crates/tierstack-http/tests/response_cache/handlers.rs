@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
+use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use tierstack_core::Settings;
 use tokio::sync::Semaphore;
@@ -127,4 +128,72 @@ async fn it_serves_over_a_connection() {
         assert!(head.contains(reason) && told == body, "{text}");
     }
     server.abort();
+}
+
+/// A client that hangs up takes its handler away from nobody: it goes on, for those who wait and for the tiers.
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_a_response() {
+    for has_follower in [false, true] {
+        let pages = pages(|pages| pages);
+        let gate = Arc::new(Semaphore::new(0));
+        let handler = {
+            let gate = gate.clone();
+            move |call: usize, _| {
+                let gate = gate.clone();
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    Response::new(Body::from(format!("call {call}")))
+                }
+            }
+        };
+        let mut follower = std::pin::pin!(pages.ask_of(request("/a"), handler.clone()));
+        {
+            let mut left = std::pin::pin!(pages.ask_of(request("/a"), handler.clone()));
+            while pages.calls.load(Ordering::SeqCst) == 0 {
+                assert!(left.as_mut().now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+            if has_follower {
+                assert!(follower.as_mut().now_or_never().is_none());
+                assert_eq!(pages.layer.stats().followed, 1);
+            }
+        }
+        gate.add_permits(1);
+        if has_follower {
+            assert_eq!(read(follower.await).await.1, "call 0");
+        }
+        assert_eq!(pages.ask(request("/a")).await.1, "call 0");
+        assert_eq!(pages.calls.load(Ordering::SeqCst), 1);
+    }
+}
+
+/// A panic is told to all who waited for it, and to nobody who comes later.
+#[tokio::test]
+async fn a_panic_is_told_to_all_who_waited() {
+    let pages = pages(|pages| pages);
+    let gate = Arc::new(Semaphore::new(0));
+    let handler = {
+        let gate = gate.clone();
+        move |call: usize, _| {
+            let gate = gate.clone();
+            async move {
+                gate.acquire().await.unwrap().forget();
+                assert!(call > 0, "as a test wants");
+                Response::new(Body::from(format!("call {call}")))
+            }
+        }
+    };
+    let asks: Vec<_> = (0..3).map(|_| pages.ask_of(request("/a"), handler.clone())).collect();
+    let open = async {
+        while pages.layer.stats().followed < 2 {
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(2);
+    };
+    let (responses, ()) = futures_util::future::join(futures_util::future::join_all(asks), open).await;
+    for response in responses {
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!read(response).await.1.contains("as a test wants"));
+    }
+    assert_eq!(read(pages.ask_of(request("/a"), handler).await).await.1, "call 1");
 }
