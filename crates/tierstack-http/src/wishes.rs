@@ -9,7 +9,7 @@ use crate::cache_control;
 ///
 /// | it says | it wants | granted by |
 /// |---|---|---|
-/// | `no-store` | an answer of the origin, past all tiers; of rows, L1 keeps it briefly at most, of responses, nothing does | [`bypass`](Self::bypass) |
+/// | `no-store` | an answer of the origin, past all tiers; L1 keeps rows briefly, at most | [`bypass`](Self::bypass) |
 /// | `no-cache`, `max-age=0` | an answer of the origin, which the tiers take | [`refresh`](Self::refresh) |
 /// | `only-if-cached` | a response that a tier holds, or a 504 | [`only_if_cached`](Self::only_if_cached) |
 ///
