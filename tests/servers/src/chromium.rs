@@ -53,9 +53,7 @@ impl Chromium {
     /// 20 s, with the end of its log.
     pub fn start() -> Result<Chromium> {
         let (program, binary) = (find::chromedriver()?, find::chromium()?);
-        on_free_port(|port| {
-            Ok(Chromium { driver: launch(&program, port)?, binary: binary.clone(), port })
-        })
+        on_free_port(|port| Ok(Chromium { driver: launch(&program, port)?, binary: binary.clone(), port }))
     }
 
     /// Where the driver listens, as `http://127.0.0.1:PORT`.
