@@ -6,8 +6,8 @@ const STEP_MS = 2000;
 const STEPS = 60;
 // Of keys that came while the page had no connection for longer, nobody knows when.
 const GAP_MS = 10000;
-const LEFT = 44;
-const RIGHT = 44;
+const LEFT = 48;
+const RIGHT = 40;
 const counts = new Intl.NumberFormat("en");
 const rates = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
@@ -85,7 +85,7 @@ export class Chart {
 
   drawShare(last, all, said) {
     const svg = this.share;
-    const { bottom, high, wide } = this.frame(svg, said, [[0, "0 %"], [0.5, "50 %"], [1, "100 %"]]);
+    const { bottom, high, wide } = this.frame(svg, said, [[0, "0%"], [0.5, "50%"], [1, "100%"]]);
     svg.setAttribute("data-at", this.at);
     for (const name of Object.keys(all)) svg.setAttribute(`data-${name}`, all[name]);
     for (const [at, step] of this.steps) {
@@ -121,7 +121,7 @@ export class Chart {
     }
     const top = ceiling(Math.max(1, ...points.map((point) => Math.max(point.keys, point.loads))));
     const svg = this.rate;
-    const { bottom, high, wide } = this.frame(svg, said, [[0, "0"], [1, rates.format(top)]]);
+    const { bottom, high, wide } = this.frame(svg, said, [[0, "0/s"], [0.5, `${rates.format(top / 2)}/s`], [1, `${rates.format(top)}/s`]]);
     if (!points.length) return;
     const x = ({ at }) => LEFT + (STEPS - (last - at) + 0.5) * wide;
     const line = (name) => points.map((point, nth) => `${nth ? "L" : "M"}${x(point)},${bottom - (point[name] / top) * high}`).join("");

@@ -12,7 +12,8 @@ use tierstack_servers::Redis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::browser::{Browser, Scheme};
+use super::browser::Browser;
+use super::looks::Looks;
 use super::sampler::VIEWERS;
 use crate::client;
 use crate::serving::Serving;
@@ -33,12 +34,10 @@ pub(crate) async fn run(
     redis: &Redis,
     pictures: Option<&Path>,
 ) -> Result<()> {
-    if let Some(directory) = pictures {
-        std::fs::create_dir_all(directory)?;
-    }
+    let looks = Looks::new(pictures)?;
     let address = format!("http://{}/", serving.address);
     let browser = Browser::open(&address).await?;
-    let mut check = Check { serving, shop, browser, pictures, expected: BTreeMap::new() };
+    let mut check = Check { serving, shop, browser, looks, expected: BTreeMap::new() };
     check.at_rest().await.context("before any request")?;
     check.requests().await?;
     check.equal_stats().await?;
@@ -47,7 +46,7 @@ pub(crate) async fn run(
     check.deaf(redis).await.context("Redis stands still")?;
     check.buttons().await.context("the buttons")?;
     check.viewers().await.context("many viewers")?;
-    check.looks("traffic").await?;
+    check.looks.check(&check.browser, "traffic").await?;
     check.browser.nothing_logged().await?;
     check.server_gone().await.context("the server is gone")
 }
@@ -56,7 +55,7 @@ struct Check<'a> {
     serving: Serving,
     shop: &'a Arc<Shop>,
     browser: Browser,
-    pictures: Option<&'a Path>,
+    looks: Looks<'a>,
     /// Figures that were told to the page so far.
     expected: BTreeMap<&'static str, u64>,
 }
@@ -90,7 +89,7 @@ impl Check<'_> {
         self.shows("nothing asked", &SUMS.map(|name| (name, 0))).await?;
         self.shows("nothing under way", &[("flights", 0), ("undelivered", 0)]).await?;
         self.browser.until("document.getElementById('bus').textContent === 'idle'").await?;
-        self.looks("empty").await
+        self.looks.check(&self.browser, "empty").await
     }
 
     async fn requests(&mut self) -> Result<()> {
@@ -264,7 +263,7 @@ impl Check<'_> {
         self.browser.until(&format!("{bus} === 'deaf'")).await?;
         self.get("/films/1").await?;
         self.shows("a lookup past Redis", &[("keys", 1), ("origin", 1), ("loads", 1)]).await?;
-        self.looks("deaf").await?;
+        self.looks.check(&self.browser, "deaf").await?;
         redis.cont()?;
         self.browser.until(&format!("{bus} === 'alive'")).await?;
         println!("deaf, and alive again: told");
@@ -288,7 +287,7 @@ impl Check<'_> {
         self.browser.click("steady").await?;
         let steady = "document.getElementById('steady').getAttribute('aria-pressed')";
         self.browser.until(&format!("{steady} === 'true' && ({SHOWN})('keys') >= {}", keys + 20)).await?;
-        if self.pictures.is_some() {
+        if self.looks.keeps_pictures() {
             // The charts look as they do after a while.
             for hundreds in 1..=10 {
                 self.browser.until(&format!("({SHOWN})('keys') >= {}", keys + 100 * hundreds)).await?;
@@ -329,32 +328,9 @@ impl Check<'_> {
         Ok(stream)
     }
 
-    /// Light and dark, wide and narrow: all can be read, and nothing is wider than the window.
-    async fn looks(&self, name: &str) -> Result<()> {
-        let mut grounds = Vec::new();
-        for (scheme, width) in
-            [(Scheme::Light, 400), (Scheme::Dark, 400), (Scheme::Dark, 1_400), (Scheme::Light, 1_400)]
-        {
-            self.browser.look(scheme, width).await?;
-            let looks = self.browser.run(include_str!("audit.js")).await?;
-            let wrong = looks["wrong"].as_array().context("no audit")?;
-            ensure!(wrong.is_empty(), "{scheme:?}, {width} pixels: {wrong:#?}");
-            ensure!(looks["texts"].as_u64() > Some(50), "it has looked at {} texts", looks["texts"]);
-            grounds.push(looks["ground"].clone());
-            if let Some(directory) = self.pictures {
-                let scheme = format!("{scheme:?}").to_lowercase();
-                self.browser.picture(&directory.join(format!("{name}-{scheme}-{width}.png"))).await?;
-            }
-        }
-        ensure!(grounds[0] == grounds[3] && grounds[1] == grounds[2], "a scheme has one ground: {grounds:?}");
-        ensure!(grounds[0] != grounds[1], "light and dark have the same ground: {grounds:?}");
-        println!("{name}: light and dark, wide and narrow, can be read");
-        Ok(())
-    }
-
     /// The end of the server isn't held up by the page, which says so, and comes back with it.
     async fn server_gone(self) -> Result<()> {
-        let Check { serving, shop, browser, .. } = self;
+        let Check { serving, browser, shop, looks, .. } = self;
         let port = serving.address.port();
         let keys = browser.value(&format!("({SHOWN})('keys')")).await?;
         serving.end().await?;
@@ -366,6 +342,7 @@ impl Check<'_> {
                 "it says {text}"
             );
         }
+        looks.check(&browser, "lost").await?;
         println!("no connection: told");
 
         let again = Serving::begin(port, shop).await?;

@@ -32,7 +32,7 @@ const requestOf = (request) => {
   item.dataset.status = request.status;
   const line = node("p");
   line.append(node("code", "", `${request.method} ${request.target}`));
-  line.append(node("span", request.status < 400 ? "status" : "status failed", request.status));
+  line.append(node("span", `status ${request.status < 400 ? "" : request.status < 500 ? "refused" : "failed"}`, request.status));
   line.append(node("span", "took quiet", `${micros(request.took_us)} in all`));
   item.append(line, ...request.lookups.map((lookup) => lookupOf(lookup, request.took_us)));
   if (!request.lookups.length) item.append(node("p", "quiet", "No lookup."));

@@ -10,6 +10,7 @@ mod browser;
 mod check;
 mod figures;
 mod latency;
+mod looks;
 mod paths;
 mod request;
 mod sampler;

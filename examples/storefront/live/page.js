@@ -55,8 +55,8 @@ const show = (figures) => {
   figure("undelivered", whole.format(figures.undelivered));
   figure("viewers", figures.viewers === 1 ? "1 viewer is" : `${figures.viewers} viewers are`);
   figure("hit_share", total.keys ? percent.format((total.l1 + total.l2) / total.keys) : "–");
-  figure("keys_rate", `${tenth.format(rate("keys"))} a second now`);
-  figure("loads_rate", `${tenth.format(rate("loads"))} a second now, ${whole.format(total.failed_loads)} failed`);
+  figure("keys_rate", `${tenth.format(rate("keys"))} keys/s now`);
+  figure("loads_rate", `${tenth.format(rate("loads"))}/s now, ${whole.format(total.failed_loads)} failed`);
   showBus(bus);
   showTiers(total);
   showLatency(figures.latency);
@@ -73,10 +73,10 @@ const rate = (name) => {
 const showBus = (bus) => {
   const words = { none: "none", idle: "idle", alive: "alive", deaf: "deaf" };
   const notes = {
-    none: "nobody tells this node",
-    idle: "not subscribed to Redis yet",
-    alive: `${whole.format(bus.keys)} keys heard to be invalid`,
-    deaf: `for ${milliseconds(bus.deaf_for_ms ?? 0)}: L1 holds back`,
+    none: "nobody tells of writes",
+    idle: "not subscribed yet",
+    alive: `${whole.format(bus.keys)} invalid keys heard`,
+    deaf: `for ${milliseconds(bus.deaf_for_ms ?? 0)}, L1 rests`,
   };
   byId("bus").dataset.hears = bus.state;
   figure("bus", words[bus.state]);
