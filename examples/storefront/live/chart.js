@@ -7,7 +7,7 @@ const STEPS = 60;
 // Of keys that came while the page had no connection for longer, nobody knows when.
 const GAP_MS = 10000;
 const LEFT = 48;
-const RIGHT = 40;
+const RIGHT = 44;
 const counts = new Intl.NumberFormat("en");
 const rates = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
@@ -86,6 +86,7 @@ export class Chart {
   drawShare(last, all, said) {
     const svg = this.share;
     const { bottom, high, wide } = this.frame(svg, said, [[0, "0%"], [0.5, "50%"], [1, "100%"]]);
+    const gap = Math.min(1.5, wide / 4);
     svg.setAttribute("data-at", this.at);
     for (const name of Object.keys(all)) svg.setAttribute(`data-${name}`, all[name]);
     for (const [at, step] of this.steps) {
@@ -98,7 +99,7 @@ export class Chart {
         if (!height) continue;
         y -= height;
         const x = LEFT + (STEPS - 1 - (last - at)) * wide;
-        group.append(element("rect", { class: `bar ${tier}`, x: x + 0.75, y, width: Math.max(1, wide - 1.5), height }));
+        group.append(element("rect", { class: `bar ${tier}`, x: x + gap / 2, y, width: wide - gap, height }));
       }
       const parts = TIERS.filter(([tier]) => step[tier]).map(([tier, name]) => `${name} ${step[tier]}`);
       group.append(element("title", {}, `${step.keys} keys: ${parts.join(", ")}`));
@@ -131,7 +132,7 @@ export class Chart {
     svg.append(element("path", { class: "loads", d: line("loads") }));
     const y = bottom - (end.keys / top) * high;
     svg.append(element("circle", { class: "dot", cx: x(end), cy: y, r: 3 }));
-    svg.append(element("text", { class: "now", x: x(end) + 8, y: y + 4 }, rates.format(end.keys)));
+    svg.append(element("text", { class: "now", x: x(end) + 8, y: y + 4 }, `${rates.format(end.keys)}/s`));
   }
 }
 

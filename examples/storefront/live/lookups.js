@@ -1,6 +1,6 @@
 // The last requests, each with its lookups, and what those asked of the tiers.
 
-const WORDS = { l1: "L1", l2: "L2", origin: "the origin", none: "nowhere" };
+const WORDS = { l1: "L1", l2: "L2", origin: "the origin" };
 const two = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
@@ -43,7 +43,8 @@ const requestOf = (request) => {
 const lookupOf = (lookup, all) => {
   const row = node("div", "lookup");
   Object.assign(row.dataset, { entity: lookup.entity, outcome: lookup.outcome, tier: lookup.tier });
-  row.append(node("p", "what", `${lookup.entity || "invalidation"}, ${keys(lookup.keys)}`));
+  const name = node("p", "what", `${lookup.entity || "invalidation"}, ${keys(lookup.keys)}`);
+  row.append(name);
   const steps = node("ol", "steps");
   const track = node("div", "track");
   track.setAttribute("aria-hidden", "true");
@@ -74,11 +75,9 @@ const lookupOf = (lookup, all) => {
     bar(tier, at_us, took_us);
   }
   if (lookup.what === "lookup" && lookup.steps.length) {
-    const failed = lookup.tier === "none";
+    const failed = lookup.tier === "none" || !lookup.tier;
     const told = failed ? `error: ${lookup.outcome}` : `${lookup.outcome}, from ${WORDS[lookup.tier]}`;
-    const item = node("li", failed ? "failed" : "", told);
-    item.dataset.step = "answer";
-    steps.append(item);
+    name.append(node("span", failed ? "failed" : "quiet", told));
   }
   row.append(steps, track);
   return row;

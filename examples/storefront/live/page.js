@@ -164,6 +164,7 @@ const state = (now, text) => {
   document.documentElement.dataset.state = now;
   say(byId("connection"), text);
   byId("lost").hidden = now !== "lost";
+  for (const button of document.querySelectorAll("button")) button.disabled = now === "lost";
 };
 
 const heard = (event) => {
