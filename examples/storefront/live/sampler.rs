@@ -56,9 +56,8 @@ impl Live {
     /// when the stream is dropped.
     pub(super) fn view(&self) -> Option<impl Stream<Item = Arc<str>> + use<>> {
         let seat = self.seats.clone().try_acquire_owned().ok()?;
-        let mut latest = self.latest.clone();
-        // What the others have seen already is its first event.
-        latest.mark_changed();
+        // Ours has seen nothing, so what the others have seen already is news to its clone.
+        let latest = self.latest.clone();
         self.wake.notify_one();
         Some(unfold((latest, seat), async |(mut latest, seat)| {
             loop {
