@@ -163,7 +163,7 @@ mod tests {
         let mut first = Box::pin(live.view().unwrap());
         first.next().await.unwrap();
         drop(first);
-        live.rests().await;
+        tokio::time::timeout(EVERY * 2, live.rests()).await.expect("it rests");
         let before = read.load(Ordering::Relaxed);
         tokio::time::sleep(EVERY * 10).await;
         assert_eq!(read.load(Ordering::Relaxed), before, "nobody looks any more");
