@@ -47,6 +47,7 @@ pub(crate) const ADDRESSES: &[Address] = &[
 ];
 
 pub(crate) fn print(server: SocketAddr) {
+    println!("open http://{server}/ in a browser: the caches, live\n");
     for Address { path, .. } in ADDRESSES {
         println!("curl -i 'http://{server}{path}'");
     }

@@ -25,6 +25,11 @@ impl Failure {
         Failure::new(StatusCode::NOT_FOUND, text)
     }
 
+    /// Nothing is wrong but the moment.
+    pub(crate) fn unavailable(text: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+
     /// A write that did not happen, or of which nobody knows.
     pub(crate) fn unsaved(cause: impl Into<BoxError>) -> Failure {
         log(&*cause.into());

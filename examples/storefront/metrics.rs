@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use tierstack::otel::OtelRecorder;
 
@@ -32,8 +33,13 @@ impl Metrics {
     }
 
     /// What a namespace records with.
-    pub(crate) fn recorder(&self) -> Arc<OtelRecorder> {
-        OtelRecorder::builder().meter_provider(&self.meters).build()
+    pub(crate) fn recorder(&self, tracers: &SdkTracerProvider) -> Arc<OtelRecorder> {
+        OtelRecorder::builder().meter_provider(&self.meters).tracer_provider(tracers).build()
+    }
+
+    /// What the live page reads, as a scrape does.
+    pub(crate) fn registry(&self) -> Registry {
+        self.registry.clone()
     }
 }
 

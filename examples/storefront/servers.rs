@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tierstack_servers::{Postgres, Redis};
 
 const DATABASE: &str = "storefront";
@@ -65,6 +65,17 @@ impl Servers {
         match self.postgres {
             Server::Given(_) => "shop".to_owned(),
             Server::Private(_) => format!("shop-{}", std::process::id()),
+        }
+    }
+
+    /// A Redis that may be stopped.
+    ///
+    /// # Errors
+    /// When it was given.
+    pub(crate) fn private_redis(&self) -> Result<&Redis> {
+        match &self.redis {
+            Server::Given(_) => bail!("REDIS_URL is set, and this stops Redis for a moment: run it without"),
+            Server::Private(redis) => Ok(redis),
         }
     }
 

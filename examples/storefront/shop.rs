@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use opentelemetry::trace::FutureExt;
 use tierstack::http::Lookups;
 use tierstack::postgres::deadpool_postgres::{Manager, Pool, Runtime, Timeouts};
 use tierstack::postgres::tokio_postgres::{Config, NoTls};
@@ -19,6 +20,7 @@ use crate::film_actor::FilmActor;
 use crate::metrics::Metrics;
 use crate::rental::Rental;
 use crate::servers::Servers;
+use crate::traces::Traces;
 
 pub(crate) struct Shop {
     pub(crate) films: Cache<Film>,
@@ -33,6 +35,7 @@ pub(crate) struct Shop {
     pub(crate) pool: Pool,
     pub(crate) namespace: Namespace,
     pub(crate) metrics: Metrics,
+    pub(crate) traces: Traces,
 }
 
 /// A request that finds no connection in this time fails, rather than wait for the lookup's whole time.
@@ -46,10 +49,10 @@ impl Shop {
     pub(crate) async fn open(servers: &Servers) -> Result<Shop> {
         let pool = pool(&servers.database_url())?;
         fill(&pool).await?;
-        let metrics = Metrics::new()?;
+        let (metrics, traces) = (Metrics::new()?, Traces::new());
         let namespace = Namespace::builder(servers.namespace())
             .l2(RedisTier::new(RedisSettings::new(servers.redis_url()))?)
-            .recorder(metrics.recorder())
+            .recorder(metrics.recorder(&traces.provider))
             .build()?;
         Ok(Shop {
             films: cache(&namespace, &pool)?,
@@ -67,6 +70,7 @@ impl Shop {
             pool,
             namespace,
             metrics,
+            traces,
         })
     }
 
@@ -80,7 +84,7 @@ impl Shop {
     /// rate in the caches.
     pub(crate) async fn set_rate(&self, film_id: i32, rental_rate: f64) -> Result<bool, Failure> {
         let (pool, films) = (self.pool.clone(), self.films.clone());
-        let written = tokio::spawn(async move {
+        let write = async move {
             let client = pool.get().await.map_err(Failure::unsaved)?;
             let set = "UPDATE film SET rental_rate = $1::float8 WHERE film_id = $2";
             let updated = client.execute(set, &[&rental_rate, &film_id]).await;
@@ -91,8 +95,9 @@ impl Shop {
             }
             told?;
             Ok(true)
-        });
-        written.await.map_err(Failure::unsaved)?
+        };
+        // What it tells the caches is part of its request's span, in another task, too.
+        tokio::spawn(write.with_current_context()).await.map_err(Failure::unsaved)?
     }
 
     /// Waits for work behind answers, and closes the connections.

@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 const HELP: &str = "\
 The tasks of this repository. `.ci/run` runs all that must hold before a change is taken.
 
-cargo xtask test [--long]   run every test, doctest and example against a private Redis and Postgres,
-                            which are installed if need be and end with the run;
+cargo xtask test [--long]   run every test, doctest and example against a private Redis and Postgres, and
+                            in a browser, which are installed if need be and end with the run;
                             --long: also the tests that take minutes
 cargo xtask ratios [BENCH]  run the benches, or that one, and print their ratios to their floors in one table
 cargo xtask soak [OPTION]   several processes, real servers, faults, and a checker of all that was read:

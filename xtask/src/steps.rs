@@ -42,6 +42,7 @@ pub(crate) const TEST: &[Step] = &[
     Step::new("example: otel", &["run", "--example", "otel"]),
     Step::new("example: storefront", STOREFRONT),
     Step { without: &["TIERSTACK_DATA"], ..Step::new("example: storefront, catalogue made up", STOREFRONT) },
+    Step::new("example: storefront, in a browser", STOREFRONT_PAGE),
 ];
 
 /// Single flight under a scheduler that tries many interleavings, and how many. With its flag all dependencies are built
@@ -61,6 +62,7 @@ const SOAK_FAULTS: &[&str] =
     &["run", "--package", "tierstack-soak", "--bin", "soak", "--", "--ops", "70000", "--faults", "all"];
 
 const STOREFRONT: &[&str] = &["run", "--example", "storefront", "--", "--check"];
+const STOREFRONT_PAGE: &[&str] = &["run", "--example", "storefront", "--", "--check-page"];
 
 /// Runs the steps in order, up to the first that fails. What they print is passed through; a table of their seconds comes
 /// last.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Result;
-use tierstack_servers::{Postgres, Redis, ensure_postgres, ensure_redis};
+use tierstack_servers::{Postgres, Redis, ensure_chromium, ensure_postgres, ensure_redis};
 
 use crate::steps::{self, timed};
 
@@ -20,9 +20,13 @@ pub(crate) enum Length {
 }
 
 /// # Errors
-/// When a server can't be had or a step fails.
+/// When a server or a browser can't be had, or a step fails.
 pub(crate) fn run(length: Length) -> Result<()> {
     let root = crate::root()?;
+    println!("==> browser");
+    let (seconds, browser) = timed(ensure_chromium);
+    browser?;
+    println!("<== browser: {:.1} s", seconds.as_secs_f64());
     with_servers(&root, |environment| {
         if length == Length::Long {
             environment.insert("TIERSTACK_LONG", "1".into());

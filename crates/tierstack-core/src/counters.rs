@@ -195,7 +195,11 @@ impl Counters {
         match outcome {
             Ok(_) if Told::of(outcome) == Told::Bypass => self.add(Event::PastL2, 1),
             Ok(Some(answer)) => {
-                self.answered(answer.source, answer.age, answer.entry.is_absent());
+                let absent = answer.entry.is_absent();
+                let nth = self.answered(answer.source, answer.age, absent);
+                if let (Level::L1, Age::Fresh, Some(traced)) = (answer.source, answer.age, &self.traced) {
+                    traced.measure_told(nth, &answer.meta, absent);
+                }
             }
             Ok(None) => self.add(Event::Unknown, 1),
             Err(_) => self.add(Event::Error, 1),

@@ -9,10 +9,12 @@ use crate::cache_control;
 ///
 /// | it says | it wants | granted by |
 /// |---|---|---|
-/// | `no-store` | an answer of the origin, past all tiers, which is kept briefly at most | [`bypass`](Self::bypass) |
+/// | `no-store` | an answer of the origin, past all tiers; L1 keeps rows briefly, at most | [`bypass`](Self::bypass) |
 /// | `no-cache`, `max-age=0` | an answer of the origin, which the tiers take | [`refresh`](Self::refresh) |
+/// | `only-if-cached` | a response that a tier holds, or a 504 | [`only_if_cached`](Self::only_if_cached) |
 ///
-/// What isn't granted is not seen at all: the client is answered like any other.
+/// What isn't granted is not seen at all: the client is answered like any other, and what it is answered is kept. To a cache
+/// they are advice.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -30,6 +32,7 @@ use crate::cache_control;
 pub struct Wishes {
     refresh: bool,
     bypass: bool,
+    only_if_cached: bool,
 }
 
 impl Wishes {
@@ -44,24 +47,32 @@ impl Wishes {
         self
     }
 
-    /// Grants `no-store`: the origin is asked, and no tier takes what it answers for longer than briefly.
+    /// Grants `no-store`: the origin is asked, and no tier takes what it answers, but L1, briefly, rows. In a cache of responses
+    /// such a request goes past it, with neither its limits nor its `load_timeout`.
     pub fn bypass(mut self) -> Self {
         self.bypass = true;
+        self
+    }
+
+    /// Grants `only-if-cached`: a response that no tier holds is a 504, or `DEADLINE_EXCEEDED`, and the origin isn't asked. For
+    /// caches of responses; the rows of [`Lookups`](crate::Lookups) are no responses, and are loaded all the same.
+    pub fn only_if_cached(mut self) -> Self {
+        self.only_if_cached = true;
         self
     }
 
     /// The terms that a request's headers ask for, as far as they are granted; `None` if that is nothing.
     #[must_use]
     pub fn terms(self, headers: &HeaderMap) -> Option<Terms> {
-        let mut terms = Terms::default();
-        if self.bypass && cache_control::has_any(headers, &["no-store"]) {
-            (terms.read_l1, terms.read_l2, terms.use_l2) = (false, false, false);
-            return Some(terms);
-        }
-        let asks =
-            cache_control::has_any(headers, &["no-cache"]) || cache_control::is_zero(headers, &["max-age"]);
-        (self.refresh && asks).then(|| {
-            (terms.read_l1, terms.read_l2) = (false, false);
+        let has = |name| cache_control::has_any(headers, &[name]);
+        let bypasses = self.bypass && has("no-store");
+        let is_new =
+            bypasses || (self.refresh && (has("no-cache") || cache_control::is_zero(headers, &["max-age"])));
+        let is_kept = self.only_if_cached && has("only-if-cached");
+        (is_new || is_kept).then(|| {
+            let mut terms = Terms::default();
+            (terms.read_l1, terms.read_l2) = (!is_new, !is_new);
+            (terms.use_l2, terms.load) = (!bypasses, !is_kept);
             terms
         })
     }

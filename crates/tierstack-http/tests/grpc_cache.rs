@@ -277,6 +277,12 @@ async fn a_clients_wishes_count_where_they_are_granted() {
     let granted = calls(|calls| calls.grant(Wishes::none().refresh()));
     granted.ask(request(&message(0, "a"), &[])).await;
     assert_eq!(granted.twice(|| request(&message(0, "a"), &refresh)).await, 2);
+    let granted = calls(|calls| calls.grant(Wishes::none().bypass().only_if_cached()));
+    let only = || request(&message(0, "a"), &[("cache-control", "only-if-cached")]);
+    assert_eq!(granted.ask(only()).await.0["grpc-status"], "4");
+    assert_eq!(granted.twice(|| request(&message(0, "a"), &[("cache-control", "no-store")])).await, 2);
+    assert_eq!(granted.twice(|| request(&message(0, "a"), &[])).await, 1);
+    assert_eq!(granted.twice(only).await, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,13 +25,17 @@ fn one(name: &'static str, value: &'static str) -> Labels {
     [Some((name, value)), None]
 }
 
-/// Whether a sum only grows.
+/// What a number is, and what those of several nodes of one namespace come to.
 #[derive(Clone, Copy)]
 enum Kind {
+    /// It only grows; their sum.
     Count,
+    /// As of now; their sum.
     Now,
+    /// As of now; the greatest of them.
+    Most,
 }
-use Kind::{Count, Now};
+use Kind::{Count, Most, Now};
 
 type Of<S> = (Kind, &'static str, &'static str, &'static str, fn(&S, &mut dyn FnMut(Labels, u64)));
 
@@ -130,7 +134,7 @@ const OF_BUS: &[Of<BusStats>] = &[
     (Count, "cache.bus.beats_lost", "{beat}", "Heartbeats not heard in time", |of, add| {
         add(NONE, of.beats_lost)
     }),
-    (Now, "cache.bus.lag", "ms", "For how long this node has been deaf; 0 if it hears", |of, add| {
+    (Most, "cache.bus.lag", "ms", "For how long this node has been deaf; 0 if it hears", |of, add| {
         add(NONE, of.deaf_for.map_or(0, |lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)));
     }),
 ];
@@ -184,13 +188,13 @@ impl Counted {
     ) {
         for &(kind, name, unit, description, of) in table {
             let counted = self.clone();
-            let observe = move |with: &dyn AsyncInstrument<u64>| counted.observe(with, read, of);
+            let observe = move |with: &dyn AsyncInstrument<u64>| counted.observe(with, kind, read, of);
             match kind {
                 Count => {
                     let instrument = meter.u64_observable_counter(name).with_unit(unit);
                     instrument.with_description(description).with_callback(observe).build();
                 }
-                Now => {
+                Now | Most => {
                     let instrument = meter.u64_observable_gauge(name).with_unit(unit);
                     instrument.with_description(description).with_callback(observe).build();
                 }
@@ -198,10 +202,11 @@ impl Counted {
         }
     }
 
-    /// Two nodes of one namespace in one process are summed: of two observations under the same labels one would be lost.
+    /// Two nodes of one namespace in one process are one number: of two observations under the same labels one would be lost.
     fn observe<S>(
         &self,
         with: &dyn AsyncInstrument<u64>,
+        kind: Kind,
         read: fn(&Namespace) -> Vec<(Scope, S)>,
         of: fn(&S, &mut dyn FnMut(Labels, u64)),
     ) {
@@ -211,7 +216,10 @@ impl Counted {
         };
         let mut sums: HashMap<(Scope, Labels), u64> = HashMap::new();
         for (scope, stats) in namespaces.iter().flat_map(read) {
-            of(&stats, &mut |labels, count| *sums.entry((scope.clone(), labels)).or_default() += count);
+            of(&stats, &mut |labels, count| {
+                let sum = sums.entry((scope.clone(), labels)).or_default();
+                *sum = if matches!(kind, Most) { count.max(*sum) } else { count + *sum };
+            });
         }
         for ((scope, labels), sum) in sums {
             let mut all = of_scope(&scope);

@@ -86,7 +86,8 @@ impl Builder {
         self
     }
 
-    /// The recorder. Its instruments stand for the life of the meter: build one, and share it.
+    /// The recorder. Its instruments stand for the life of the meter: build one, and share it. Of two recorders on one meter
+    /// that serve namespaces of one name, the counts of one are lost.
     #[must_use]
     pub fn build(self) -> Arc<OtelRecorder> {
         let Builder { tracer, meter, keys } = self;

@@ -8,6 +8,9 @@ use anyhow::{Context, Result};
 /// Where Homebrew links what it installs, on ARM and on Intel.
 const BREW: [&str; 2] = ["/opt/homebrew", "/usr/local"];
 
+/// Where macOS has Chrome, whose driver Homebrew brings.
+const CHROME_APP: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+
 /// # Errors
 /// When there is none, with the command that installs it.
 pub(crate) fn redis_server() -> Result<PathBuf> {
@@ -47,6 +50,28 @@ pub(crate) fn psql() -> Result<PathBuf> {
         .filter(|program| is_program(program))
         .or_else(|| on_path("psql"))
         .context("psql was not found: run `apt-get install postgresql-client`")
+}
+
+/// The WebDriver server of Chromium.
+///
+/// # Errors
+/// When there is none, with the command that installs it.
+pub(crate) fn chromedriver() -> Result<PathBuf> {
+    on_path("chromedriver").context(
+        "chromedriver was not found: `cargo xtask test` installs what is missing, or run `apt-get install chromium-driver`",
+    )
+}
+
+/// # Errors
+/// When there is none, with the command that installs it.
+pub(crate) fn chromium() -> Result<PathBuf> {
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+        .into_iter()
+        .find_map(on_path)
+        .or_else(|| Some(PathBuf::from(CHROME_APP)).filter(|program| is_program(program)))
+        .context(
+            "chromium was not found: `cargo xtask test` installs what is missing, or run `apt-get install chromium`",
+        )
 }
 
 /// A program by its name. System directories that a plain user's `PATH` may lack are looked into, too.

@@ -23,6 +23,9 @@ const REDIS: Package = Package { process: "redis-server", apt: "redis-tools", br
 
 const POSTGRES: Package = Package { process: "postgres", apt: "postgresql", brew: "postgresql@17" };
 
+/// The driver depends on the browser of its very version. Homebrew's drives a Chrome that has to be there.
+const CHROMIUM: Package = Package { process: "chromedriver", apt: "chromium-driver", brew: "chromedriver" };
+
 /// Finds `redis-server`, and installs it by apt or Homebrew when there is none.
 ///
 /// # Errors
@@ -37,6 +40,14 @@ pub fn ensure_redis() -> Result<()> {
 /// When they can't be installed, with the command to run.
 pub fn ensure_postgres() -> Result<()> {
     ensure_package(&POSTGRES, find::postgres_programs)
+}
+
+/// Finds Chromium and its driver, and installs them by apt, or the driver by Homebrew, when there are none.
+///
+/// # Errors
+/// When they can't be installed, with the command to run.
+pub fn ensure_chromium() -> Result<()> {
+    ensure_package(&CHROMIUM, || find::chromium().and_then(|_| find::chromedriver()))
 }
 
 fn ensure_package(package: &Package, find: fn() -> Result<PathBuf>) -> Result<()> {

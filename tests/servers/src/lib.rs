@@ -1,4 +1,5 @@
-//! Starts private Redis and Postgres servers for live tests, examples and benches, and ends them with their owner.
+//! Starts private Redis and Postgres servers, and a browser, for live tests, examples and benches, and ends them with their
+//! owner.
 //!
 //! ```no_run
 //! let mut redis = tierstack_servers::Redis::start()?;
@@ -18,6 +19,7 @@
 //! The caveat that bites: everything here blocks the calling thread. In a test on tokio's `current_thread` runtime,
 //! start servers before the runtime, or inside `spawn_blocking`.
 
+mod chromium;
 mod find;
 mod install;
 mod postgres;
@@ -26,6 +28,7 @@ mod resp;
 mod server;
 mod supervisor;
 
-pub use install::{ensure_postgres, ensure_redis};
+pub use chromium::Chromium;
+pub use install::{ensure_chromium, ensure_postgres, ensure_redis};
 pub use postgres::Postgres;
 pub use redis::Redis;

@@ -6,11 +6,13 @@
 //! ```
 
 use anyhow::{Result, bail};
-use tierstack_servers::{Postgres, Redis};
+use tierstack_servers::{Chromium, Postgres, Redis};
+
+const KNOWN: &str = "name any of `redis`, `postgres` and `chromium`";
 
 fn main() -> Result<()> {
     let names: Vec<String> = std::env::args().skip(1).collect();
-    let (mut redis, mut postgres) = (None, None);
+    let (mut redis, mut postgres, mut chromium) = (None, None, None);
     for name in &names {
         match name.as_str() {
             "redis" => {
@@ -21,11 +23,15 @@ fn main() -> Result<()> {
                 let server = postgres.insert(Postgres::start()?);
                 println!("postgres {} {} {}", server.url(), server.pid()?, server.dir()?.display());
             }
-            other => bail!("no server called `{other}`: name `redis`, `postgres` or both"),
+            "chromium" => {
+                let driver = chromium.insert(Chromium::start()?);
+                println!("chromium {} {} {}", driver.url(), driver.pid()?, driver.dir().display());
+            }
+            other => bail!("no server called `{other}`: {KNOWN}"),
         }
     }
     if names.is_empty() {
-        bail!("name `redis`, `postgres` or both");
+        bail!(KNOWN);
     }
     loop {
         std::thread::park();

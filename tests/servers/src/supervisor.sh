@@ -66,6 +66,9 @@ while [ -n "$pid" ] && [ -e "$dir/pid" ] && [ "$tries" -lt 400 ]; do
     sleep 0.05
 done
 
+# What a server that has a group of its own began: a browser doesn't end with its driver.
+[ ! -s "$dir/group" ] || kill -s KILL -- "-$(cat "$dir/group")" 2>/dev/null
+
 # Processes of the server's own may outlive it for a moment and still write.
 tries=0
 until rm -rf "$dir" 2>/dev/null || [ "$tries" -ge 100 ]; do

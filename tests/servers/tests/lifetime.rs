@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -129,4 +130,53 @@ fn a_server_that_dies_takes_its_files_along() {
     kill_process(seen.pid, Signal::KILL).unwrap();
     seen.assert_goes();
     assert!(redis.stop().is_err(), "its pid may be somebody else's by now");
+}
+
+/// Proves that a browser doesn't outlive the owner of its driver, either.
+#[test]
+fn a_browser_ends_with_an_owner_that_is_killed() {
+    let mut owner = Command::new(env!("CARGO_BIN_EXE_tierstack-servers"))
+        .arg("chromium")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(owner.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let [_, url, driver, dir] = line.trim().split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    let dir = PathBuf::from(dir);
+    let browser = Seen { pid: pid(begin_session(url, &dir)), dir: dir.clone() };
+    let driver = Seen { pid: pid(driver.parse().unwrap()), dir };
+    assert!(driver.is_there() && browser.is_there());
+
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    driver.assert_goes();
+    browser.assert_goes();
+}
+
+/// The pid of a browser that a new session begins, which the driver tells among its capabilities.
+fn begin_session(url: &str, dir: &Path) -> u32 {
+    let flags = ["headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"];
+    let flags = flags.map(|flag| format!("\"--{flag}\"")).join(",");
+    let body = format!(
+        r#"{{"capabilities":{{"alwaysMatch":{{"goog:chromeOptions":{{"args":[{flags},"--user-data-dir={}"]}}}}}}}}"#,
+        dir.join("profile").display()
+    );
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    write!(
+        stream,
+        "POST /session HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    // The driver keeps the connection open: its answer ends with its own last brace.
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let (mut answer, mut part) = (String::new(), [0; 4_096]);
+    while !answer.ends_with("}}") {
+        let read = stream.read(&mut part).unwrap();
+        assert!(read > 0, "no session: {answer}");
+        answer.push_str(std::str::from_utf8(&part[..read]).unwrap());
+    }
+    let told = answer.split_once("\"goog:processID\":").unwrap_or_else(|| panic!("no session: {answer}")).1;
+    told.split(|next: char| !next.is_ascii_digit()).next().unwrap().parse().unwrap()
 }

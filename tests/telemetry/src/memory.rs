@@ -71,7 +71,7 @@ impl Memory {
     /// The sums, by name and attributes, and the names of all else that is measured; with the names of all attributes.
     ///
     /// # Panics
-    /// If the exporter was shut down.
+    /// If the exporter was shut down, or a metric is reported twice under the same labels.
     #[must_use]
     pub fn metrics(&self) -> (Sums, BTreeSet<String>, BTreeSet<String>) {
         self.metrics.reset();
@@ -84,7 +84,8 @@ impl Memory {
                 let labels: BTreeMap<String, String> = labels.collect();
                 attributes.extend(labels.keys().cloned());
                 names.insert(metric.name().to_owned());
-                sums.insert((metric.name().to_owned(), labels), value);
+                let twice = sums.insert((metric.name().to_owned(), labels), value);
+                assert!(twice.is_none(), "{} is reported twice", metric.name());
             };
             match metric.data() {
                 AggregatedMetrics::U64(MetricData::Sum(sum)) => {
@@ -103,6 +104,29 @@ impl Memory {
             }
         }
         (sums, names, attributes)
+    }
+}
+
+impl Memory {
+    /// How many values a distribution of seconds has, and their sum, whatever their labels.
+    ///
+    /// # Panics
+    /// If the exporter was shut down.
+    #[must_use]
+    pub fn distribution(&self, name: &str) -> (u64, f64) {
+        self.metrics.reset();
+        self.meters.force_flush().expect("it is there");
+        let collected = self.metrics.get_finished_metrics().expect("it is there");
+        let metrics = collected.iter().flat_map(|all| all.scope_metrics()).flat_map(|scope| scope.metrics());
+        let mut all = (0, 0.0);
+        for metric in metrics.filter(|metric| metric.name() == name) {
+            if let AggregatedMetrics::F64(MetricData::Histogram(values)) = metric.data() {
+                for at in values.data_points() {
+                    all = (all.0 + at.count(), all.1 + at.sum());
+                }
+            }
+        }
+        all
     }
 }
 

@@ -7,7 +7,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::FutureExt;
 use tests::{Film, steady};
 use tests_telemetry::{Memory, NamedTier, Rows};
-use tierstack::otel::Keys;
+use tierstack::otel::{Keys, OtelRecorder};
 use tierstack::{Cache, Freshness, L1, ManualClock, MemoryTier, Namespace, Origin};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -27,8 +27,13 @@ impl Rig {
     }
 
     pub(crate) fn node(&self) -> Namespace {
-        let builder = Namespace::builder("shop").l2(NamedTier(Arc::clone(&self.tier))).bus(steady());
-        builder.clock(self.manual.clock()).recorder(self.memory.recorder(self.keys)).build().unwrap()
+        self.node_of("shop", self.memory.recorder(self.keys))
+    }
+
+    /// A node of that namespace, recorded by that recorder.
+    pub(crate) fn node_of(&self, name: &str, recorder: Arc<OtelRecorder>) -> Namespace {
+        let builder = Namespace::builder(name).l2(NamedTier(Arc::clone(&self.tier))).bus(steady());
+        builder.clock(self.manual.clock()).recorder(recorder).build().unwrap()
     }
 
     /// The films of a node of their own: fresh for a minute, then stale for another.

@@ -54,3 +54,40 @@ async fn a_hit_of_nobody_is_no_span() {
     films.lookup(Lookup::one(7).skip_l1()).await.unwrap();
     assert_eq!(rig.memory.spans().one("cache.lookup").get("cache.tier"), "l2");
 }
+
+/// What serves several is part of the first of them whose caller is sampled, though another came first: a round, and a load.
+#[tokio::test(start_paused = true)]
+async fn what_is_shared_is_part_of_the_first_that_is_sampled() {
+    let rig = Rig::new(Memory::new());
+    let films = rig.films();
+    let dropped = Memory::sampling(Sampler::AlwaysOff).caller("dropped");
+    let one = films.get(1).with_context(dropped.clone());
+    let (one, two, three) =
+        tokio::join!(one, rig.within("two", films.get(2)), rig.within("three", films.get(3)));
+    assert!(one.unwrap().is_some() && two.unwrap().is_some() && three.unwrap().is_some());
+    settle().await;
+    let spans = rig.memory.spans();
+    let round = spans.one("cache.round");
+    let lookup = |caller: &str| spans.children(spans.one(caller))[0];
+    assert!(round.is_in(lookup("two")) && round.get("cache.batch.size") == "3", "{spans}");
+    assert!(lookup("three").leads_to(round) && spans.one("cache.load").is_in(round), "{spans}");
+    assert_eq!(spans.named("cache.lookup").len(), 2);
+
+    // The first load goes alone; those of the other two, each of a round of its own, are one.
+    rig.rows.gate().shut();
+    let callers = [dropped.clone(), dropped, rig.memory.caller("six")];
+    let mut finds = Vec::new();
+    for (key, caller) in (4..).zip(callers) {
+        let films = films.clone();
+        finds.push(tokio::spawn(async move { films.get(key).await }.with_context(caller)));
+        settle().await;
+    }
+    rig.rows.gate().open();
+    for found in finds {
+        assert!(found.await.unwrap().unwrap().is_some());
+    }
+    settle().await;
+    let spans = rig.memory.spans();
+    let load = spans.one("cache.load");
+    assert!(load.is_in(spans.one("cache.round")) && load.get("cache.batch.size") == "2", "{spans}");
+}

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::{Bench, LIFE, Violation, seen_below, xid};
+use super::Violation;
+use super::bench::{Bench, LIFE, seen_below, xid};
 use crate::{Beat, Bus, Channel, Invalidate, Message, Subscription, Token, WireKey};
 
 /// What was told is heard within this, or never.

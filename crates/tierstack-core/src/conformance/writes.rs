@@ -1,6 +1,7 @@
 //! The laws of writes under way: holds, rights that are claimed, and values that are spared.
 
-use super::{Bench, LIFE, Violation, seen_below, xid};
+use super::Violation;
+use super::bench::{Bench, LIFE, seen_below, xid};
 use crate::stamp::MOST_HOLDS;
 use crate::{Filled, Invalidate, Invalidated, Leased, Token, record};
 

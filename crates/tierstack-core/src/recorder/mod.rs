@@ -236,7 +236,7 @@ pub enum Measure<'a> {
         /// Whether it failed, as for [`Fact::Failed`].
         failed: Option<Option<ErrorKind>>,
     },
-    /// The age of an entry at a hit in L1, of one hit in 1,024: how long ago it was loaded if no life is cut by jitter, and
+    /// The age of an entry at a fresh hit in L1, of one in 1,024: how long ago it was loaded if no life is cut by jitter, and
     /// at most by the share that is cut longer.
     AgeAtHit {
         /// Whose.

@@ -102,11 +102,22 @@ impl Traced {
     #[inline]
     pub(crate) fn measure_hit(&self, nth: u64, meta: &Meta, absent: bool, now: Moment) {
         if nth.is_multiple_of(MEASURED_ONE_IN) {
-            let (present_for, absent_for) = self.fresh_for;
-            let fresh_for = if absent { absent_for } else { present_for };
-            let age = fresh_for.saturating_sub(meta.fresh_until.since(now));
-            self.recorder.measure(&Measure::AgeAtHit { scope: &self.scope, age });
+            self.measure_age(meta, absent, now);
         }
+    }
+
+    /// The same of a hit that a caller of the stack was told of just now.
+    pub(crate) fn measure_told(&self, nth: u64, meta: &Meta, absent: bool) {
+        if nth.is_multiple_of(MEASURED_ONE_IN) {
+            self.measure_age(meta, absent, self.clock.coarse());
+        }
+    }
+
+    fn measure_age(&self, meta: &Meta, absent: bool, now: Moment) {
+        let (present_for, absent_for) = self.fresh_for;
+        let fresh_for = if absent { absent_for } else { present_for };
+        let age = fresh_for.saturating_sub(meta.fresh_until.since(now));
+        self.recorder.measure(&Measure::AgeAtHit { scope: &self.scope, age });
     }
 }
 

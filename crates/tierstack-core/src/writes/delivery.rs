@@ -76,7 +76,8 @@ impl Writes {
 }
 
 /// Marks `keys` in the shared tier of `namespace`, if it has one, a part of them at a time, but for what bears the token
-/// `spared` at its key; then makes this node `forget` them. What did not reach the tier, of a write that has ended, is kept and sent again.
+/// `spared` at its key; then makes this node `forget` them. What did not reach the tier, of a write that has ended, is kept
+/// and sent again.
 ///
 /// # Cancel safety
 /// Once polled, it does all of that, though it is dropped: what is not known to have reached the tier is kept.

@@ -55,6 +55,10 @@ where
 
     /// Looks a call up on those terms.
     pub(crate) async fn give(self, call: Call<R::Body>, terms: Terms) -> Given<R::Body> {
+        // What such a client is answered is for nobody else, not even briefly.
+        if !terms.use_l2 && terms.load {
+            return Ok((call_ready(self.inner, call.request()).await, CacheStatus::bypassed()));
+        }
         let outcome = self.cached.lookup(call.clone(), terms).await;
         let status = CacheStatus::of_outcome(&outcome, self.namespace.now()).asked_with(terms);
         let answer = match outcome {
@@ -65,6 +69,11 @@ where
                 return Ok((response, CacheStatus::bypassed()));
             }
             Err(error) => return Err(error),
+            Ok(None) if !terms.load => {
+                let text =
+                    "no tier holds a response, and the request wants no other: ask without only-if-cached";
+                return Err(Error::new(ErrorKind::Timeout, text));
+            }
             Ok(None) => {
                 let text = "a lookup that may load was answered with nothing: mend the tier";
                 return Err(Error::new(ErrorKind::Loader, text));

@@ -29,6 +29,10 @@ const PARTIAL: [HeaderName; 7] =
 /// Those of RFC 9110, section 15.1, that say something of what was asked for, whole.
 const KEPT: [u16; 8] = [200, 203, 204, 300, 301, 308, 404, 410];
 
+/// What says that a response is not for others, or that it must not be answered once it is older than it says: how long it
+/// is kept here is not its to say.
+const NOT_KEPT: [&str; 5] = ["no-store", "private", "no-cache", "must-revalidate", "proxy-revalidate"];
+
 impl HttpRules {
     /// Whether a response to it may be kept, or come from a tier.
     pub(super) fn is_for(&self, request: &Request<Body>) -> bool {
@@ -97,7 +101,7 @@ impl Rules for HttpRules {
     fn allows_head(&self, head: &response::Parts) -> bool {
         let headers = &head.headers;
         KEPT.contains(&head.status.as_u16())
-            && !cache_control::has_any(headers, &["no-store", "private", "no-cache"])
+            && !cache_control::has_any(headers, &NOT_KEPT)
             && !cache_control::is_zero(headers, &["max-age", "s-maxage"])
             && ![SET_COOKIE, WRITE_TOKEN, CONTENT_RANGE].iter().any(|name| headers.contains_key(name))
             && self.allows_vary(headers)
