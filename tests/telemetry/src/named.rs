@@ -44,7 +44,8 @@ impl Tier for NamedTier {
     }
 }
 
-/// Films 1 to 99, by a loader that records a span of the application's for each load. Clones share their switches.
+/// Films 1 to 99, and keys below 0, which fail; by a loader that records a span of the application's for each load. Clones share
+/// their switches.
 #[derive(Clone, Debug, Default)]
 pub struct Rows(Arc<Switches>);
 
@@ -76,7 +77,11 @@ impl Loader<i32, Film> for Rows {
                 return Err(Error::new(ErrorKind::Origin, "the database is down"));
             }
             let found = keys.iter().filter(|key| (1..100).contains(*key));
-            Ok(Loaded::rows(found.map(|key| (*key, film(*key))).collect()))
+            let mut loaded = Loaded::rows(found.map(|key| (*key, film(*key))).collect());
+            for key in keys.iter().filter(|key| **key < 0) {
+                loaded.fail(*key, Error::new(ErrorKind::Origin, "no key of the database's"));
+            }
+            Ok(loaded)
         })
     }
 

@@ -148,6 +148,20 @@ async fn users_of_tracing_get_the_same() {
     assert!(spans.one("query").is_in(spans.one("cache.load")), "{spans}");
 }
 
+/// A load of which one key fails is one that failed, though the other is answered; and so is the lookup.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_fails_shows_in_its_load() {
+    let rig = Rig::new(Memory::new());
+    let films = rig.films();
+    let outcomes = rig.within("torn", films.objects_by_pks([7, -1])).await.unwrap_err().into_outcomes();
+    assert!(outcomes[0].is_ok() && outcomes[1].is_err());
+    settle().await;
+    let spans = rig.memory.spans();
+    for span in [lookup(&spans, "torn"), spans.one("cache.load")] {
+        assert_eq!((span.failed, span.get("error.type")), (true, "origin"), "{spans}");
+    }
+}
+
 /// What fails is an error with its kind, from the load up; a key that waits for another node is a wait.
 #[tokio::test(start_paused = true)]
 async fn failures_and_waits_are_shown() {
