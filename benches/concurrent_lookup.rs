@@ -43,6 +43,8 @@ fn main() -> Result<()> {
     let wanted = |row| rows.is_empty() || rows.contains(&row);
     if wanted(3) {
         l2_hits(&runtime, &redis.url())?;
+        let one_thread = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        l2_hits_by_one_thread(&one_thread, &redis.url())?;
     }
     if wanted(5) {
         cold_keys(&runtime, &redis.url(), postgres.url())?;
@@ -88,57 +90,72 @@ where
     });
 }
 
-/// Row 3.
-fn l2_hits(runtime: &Runtime, url: &str) -> Result<()> {
-    let origin = origin_fn(|keys: Vec<i32>| async move {
-        Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, film(key))).collect())
-    });
-    let films = films_over(url, "hits", origin)?;
-    let client = redis::Client::open(url)?;
-    let connection = runtime.block_on(client.get_multiplexed_async_connection())?;
-    let pool =
-        deadpool_redis::Config::from_url(url).builder()?.max_size(16).runtime(PoolRuntime::Tokio1).build()?;
-    runtime.block_on(async {
-        films.objects_by_pks(0..WARM).await?;
-        let mut sets = redis::pipe();
-        for key in 0..WARM {
-            sets.cmd("SET").arg(hand_key(key)).arg(rmp_serde::to_vec_named(&film(key))?).ignore();
-        }
-        sets.query_async::<()>(&mut connection.clone()).await?;
-        anyhow::Ok(())
-    })?;
-    let ours = || {
-        let films = films.clone();
+/// What row 3 reads: rows that L2 holds, as ours and as those of a program without tierstack.
+struct Warm {
+    films: Cache<Film>,
+    connection: MultiplexedConnection,
+}
+
+impl Warm {
+    fn new(runtime: &Runtime, url: &str) -> Result<Self> {
+        let origin = origin_fn(|keys: Vec<i32>| async move {
+            Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, film(key))).collect())
+        });
+        let films = films_over(url, "hits", origin)?;
+        let connection = runtime.block_on(redis::Client::open(url)?.get_multiplexed_async_connection())?;
+        runtime.block_on(async {
+            films.objects_by_pks(0..WARM).await?;
+            let mut sets = redis::pipe();
+            for key in 0..WARM {
+                sets.cmd("SET").arg(hand_key(key)).arg(rmp_serde::to_vec_named(&film(key))?).ignore();
+            }
+            sets.query_async::<()>(&mut connection.clone()).await?;
+            anyhow::Ok(())
+        })?;
+        Ok(Warm { films, connection })
+    }
+
+    fn ours(&self, runtime: &Runtime) {
+        let films = self.films.clone();
         readers(runtime, move |key| {
             let films = films.clone();
             async move { drop(black_box(films.get(key).await.expect("L2 is up"))) }
         });
-    };
-    let operations = (READERS * READS) as u64;
+    }
+
+    fn by_hand(&self, runtime: &Runtime) {
+        let connection = self.connection.clone();
+        readers(runtime, move |key| {
+            let mut connection = connection.clone();
+            async move { read_by_hand(&mut connection, key).await }
+        });
+    }
+}
+
+const READ: u64 = (READERS * READS) as u64;
+const ONE_CONNECTION: &str = "GET on one multiplexed connection";
+
+/// Row 3 where one thread does all, and the other core is for Redis.
+fn l2_hits_by_one_thread(runtime: &Runtime, url: &str) -> Result<()> {
+    let warm = Warm::new(runtime, url)?;
+    let what = "L2 hits by 64 tasks of one thread";
+    pair(3, what, ONE_CONNECTION, None).run(|| warm.by_hand(runtime), || warm.ours(runtime), READ);
+    Ok(())
+}
+
+/// Row 3.
+fn l2_hits(runtime: &Runtime, url: &str) -> Result<()> {
+    let warm = Warm::new(runtime, url)?;
+    let pool =
+        deadpool_redis::Config::from_url(url).builder()?.max_size(16).runtime(PoolRuntime::Tokio1).build()?;
     let what = "L2 hits by 64 tasks";
-    pair(3, what, "GET on one multiplexed connection", Some(0.5)).run(
-        || {
-            let connection = connection.clone();
-            readers(runtime, move |key| {
-                let mut connection = connection.clone();
-                async move { read_by_hand(&mut connection, key).await }
-            });
-        },
-        ours,
-        operations,
-    );
+    pair(3, what, ONE_CONNECTION, Some(0.5)).run(|| warm.by_hand(runtime), || warm.ours(runtime), READ);
     // What is left of the floor if 16 tasks' keys go in one MGET, and nobody is told apart: as fast as this can be.
     let what = "the same by 4 tasks, MGET of 16 by hand";
-    pair(3, what, "GET on one multiplexed connection", None).run(
-        || {
-            let connection = connection.clone();
-            readers(runtime, move |key| {
-                let mut connection = connection.clone();
-                async move { read_by_hand(&mut connection, key).await }
-            });
-        },
-        || mget_readers(runtime, &connection),
-        operations,
+    pair(3, what, ONE_CONNECTION, None).run(
+        || warm.by_hand(runtime),
+        || mget_readers(runtime, &warm.connection),
+        READ,
     );
     let what = "L2 hits by 64 tasks (beside a pool)";
     pair(3, what, "GET on a pool of 16", Some(0.5)).run(
@@ -149,10 +166,11 @@ fn l2_hits(runtime: &Runtime, url: &str) -> Result<()> {
                 async move { read_by_hand(&mut pool.get().await.expect("the pool is up"), key).await }
             });
         },
-        ours,
-        operations,
+        || warm.ours(runtime),
+        READ,
     );
-    assert_eq!(films.stats().l2_failures, 0, "Redis did not answer: {:?}", films.stats());
+    let stats = warm.films.stats();
+    assert_eq!(stats.l2_failures, 0, "Redis did not answer: {stats:?}");
     Ok(())
 }
 
@@ -227,33 +245,29 @@ fn cold_keys(runtime: &Runtime, redis: &str, postgres: &str) -> Result<()> {
         first..first + 1_000
     };
     let most_loads = AtomicUsize::new(0);
-    pair(5, "1,000 cold keys by 1,000 tasks", "MGET, = ANY, pipelined SETs", Some(2.0)).run(
-        || {
-            let keys: Vec<i32> = cold().collect();
-            let mut connection = connection.clone();
-            runtime.block_on(async {
-                let mut mget = redis::cmd("MGET");
-                for key in &keys {
-                    mget.arg(hand_key(*key + WARM));
-                }
-                let found: Vec<Option<Vec<u8>>> =
-                    mget.query_async(&mut connection).await.expect("Redis is up");
-                assert!(found.iter().all(Option::is_none));
-                let rows = client.query(&statement, &[&keys]).await.expect("Postgres is up");
-                let mut sets = redis::pipe();
-                for row in &rows {
-                    let row = BenchFilm { film_id: row.get(0), title: row.get(1), description: row.get(2) };
-                    let bytes = rmp_serde::to_vec_named(&row).expect("the row is plain");
-                    sets.cmd("SET")
-                        .arg(hand_key(row.film_id + WARM))
-                        .arg(bytes)
-                        .arg("PX")
-                        .arg(300_000)
-                        .ignore();
-                }
-                let () = sets.query_async(&mut connection).await.expect("Redis is up");
-            });
-        },
+    let by_hand = || {
+        let keys: Vec<i32> = cold().collect();
+        let mut connection = connection.clone();
+        runtime.block_on(async {
+            let mut mget = redis::cmd("MGET");
+            for key in &keys {
+                mget.arg(hand_key(*key + WARM));
+            }
+            let found: Vec<Option<Vec<u8>>> = mget.query_async(&mut connection).await.expect("Redis is up");
+            assert!(found.iter().all(Option::is_none));
+            let rows = client.query(&statement, &[&keys]).await.expect("Postgres is up");
+            let mut sets = redis::pipe();
+            for row in &rows {
+                let row = BenchFilm { film_id: row.get(0), title: row.get(1), description: row.get(2) };
+                let bytes = rmp_serde::to_vec_named(&row).expect("the row is plain");
+                sets.cmd("SET").arg(hand_key(row.film_id + WARM)).arg(bytes).arg("PX").arg(300_000).ignore();
+            }
+            let () = sets.query_async(&mut connection).await.expect("Redis is up");
+        });
+    };
+    let what = "MGET, = ANY, pipelined SETs";
+    pair(5, "1,000 cold keys by 1,000 tasks", what, Some(2.0)).run(
+        by_hand,
         || {
             let before = films.stats().loads;
             runtime.block_on(async {
@@ -272,6 +286,12 @@ fn cold_keys(runtime: &Runtime, redis: &str, postgres: &str) -> Result<()> {
         },
         1_000,
     );
+    // What the rights and the stamps cost, however the keys are asked.
+    let one_batch = || {
+        let rows = runtime.block_on(films.objects_by_pks(cold())).expect("the tiers are up");
+        assert!(black_box(rows).iter().all(Option::is_some));
+    };
+    pair(5, "1,000 cold keys in one batch", what, None).run(by_hand, one_batch, 1_000);
     let most_loads = most_loads.into_inner();
     pair(5, "most statements for 1,000 cold keys", "one", Some(10.0)).count(1.0, most_loads as f64);
     runtime.block_on(client.batch_execute("DROP TABLE bench_film")).context("the table stays behind")

@@ -85,9 +85,11 @@ async fn one_cold_key_is_loaded_once_by_eight_processes() {
             let cost = costs.since(&rig);
             println!("key {key}, slow: {slow}: {cost:?}");
             assert_eq!((cost.selects, cost.rows), (1, 1), "key {key}");
-            // Each process leases once at most; one fills. While they wait they read, ever more seldom.
-            let leases = if slow { PROCESSES as u64 } else { cost.scripts - 1 };
-            assert!((1..=PROCESSES as u64).contains(&leases) && cost.scripts == leases + 1, "{cost:?}");
+            // Each process leases once at most, with one script call more if it read too early to see the other's lease; one
+            // fills. While they wait they read, ever more seldom.
+            let (processes, leases) = (PROCESSES as u64, cost.scripts - 1);
+            let least = if slow { processes } else { 1 };
+            assert!((least..2 * processes).contains(&leases), "{cost:?}");
             assert!(cost.mgets < 50 * PROCESSES as u64, "{cost:?}");
         }
     }

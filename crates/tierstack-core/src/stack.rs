@@ -92,6 +92,11 @@ impl<K: Send + 'static, V: 'static> Stack<K, V> {
         &self,
         lookup: Lookup<K>,
     ) -> impl Future<Output = Result<Answers<K, V>, Error>> + Send + 'static + use<K, V> {
+        self.ask_boxed(lookup)
+    }
+
+    /// The same, as it is.
+    pub(crate) fn ask_boxed(&self, lookup: Lookup<K>) -> BoxFuture<'static, Result<Answers<K, V>, Error>> {
         self.0.ask(lookup)
     }
 }

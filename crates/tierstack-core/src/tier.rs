@@ -43,13 +43,17 @@ pub struct LeaseFor {
     pub life: Duration,
     /// A FLOOR that is there, or is made, lives at least this long, whatever is answered.
     pub keep: Duration,
+    /// When a read just found nothing at the key, in milliseconds of the tier's clock; `None` if it found something, or there
+    /// was none. It is a hint: a tier may take it for the instant from which a right counts, and try first what does where
+    /// nothing is.
+    pub vacant_ms: Option<u64>,
 }
 
 impl LeaseFor {
     /// A request for a right that lasts as long as the floor it makes.
     #[must_use]
     pub fn new(key: WireKey, right: Token, observed: Option<Token>, life: Duration) -> Self {
-        LeaseFor { key, right, observed, life, keep: life }
+        LeaseFor { key, right, observed, life, keep: life, vacant_ms: None }
     }
 }
 

@@ -75,6 +75,7 @@ mod script;
 mod settings;
 mod slot;
 mod tier;
+mod vacant;
 
 pub use settings::RedisSettings;
 pub use tier::RedisTier;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join;
 use redis::{Cmd, Pipeline, Value};
 use tierstack_core::{
     BoxFuture, Bus, Channel, Error, Fill, Filled, Invalidate, Invalidated, LeaseFor, Leased, Reply, System,
@@ -14,7 +15,7 @@ use crate::ask::{self, Ask};
 use crate::bus::RedisBus;
 use crate::connections::Connections;
 use crate::script::Script;
-use crate::{RedisSettings, address, fault, script};
+use crate::{RedisSettings, address, fault, script, vacant};
 
 /// A shared tier on Redis. Clones share its connections.
 ///
@@ -140,6 +141,34 @@ impl RedisTier {
         Ok(reply)
     }
 
+    /// Leases: by one plain command each where nothing was read; what is not vacant any more, and all else, by the script.
+    async fn leases(&self, leases: &[LeaseFor]) -> Reply<Leased> {
+        let vacant = |lease: &LeaseFor| lease.vacant_ms.is_some();
+        let rest: Vec<LeaseFor> = leases.iter().filter(|lease| !vacant(lease)).cloned().collect();
+        if rest.len() == leases.len() {
+            return self.ask(leases, None).await;
+        }
+        let vacant: Vec<&LeaseFor> = leases.iter().filter(|lease| vacant(lease)).collect();
+        let (made, judged) = join(vacant::lease(&self.connections, &vacant), self.ask(&rest, None)).await;
+        let made = made.unwrap_or_else(|error| Reply::failed(vacant.len(), &error));
+        let is_refused = |made: &Result<Option<Leased>, Error>| matches!(made, Ok(None));
+        let refused = vacant.iter().zip(&made.each).filter(|(_, made)| is_refused(made));
+        let refused: Vec<LeaseFor> = refused.map(|(lease, _)| (*lease).clone()).collect();
+        let again = self.ask(&refused, None).await;
+        let now_ms = made.now_ms.max(judged.now_ms).max(again.now_ms);
+        let (mut made, mut judged, mut again) =
+            (made.each.into_iter(), judged.each.into_iter(), again.each.into_iter());
+        let each = leases.iter().filter_map(|lease| match lease.vacant_ms {
+            None => judged.next(),
+            Some(_) => match made.next()? {
+                Ok(Some(leased)) => Some(Ok(leased)),
+                Ok(None) => again.next(),
+                Err(error) => Some(Err(error)),
+            },
+        });
+        Reply { now_ms, each: each.collect() }
+    }
+
     async fn ask<A: Ask>(&self, asks: &[A], tail: Option<&str>) -> Reply<A::Answer> {
         if asks.is_empty() {
             return Reply { now_ms: 0, each: Vec::new() };
@@ -173,7 +202,7 @@ fn values(count: usize, reply: Value) -> Result<impl Iterator<Item = Result<Opti
 }
 
 /// Milliseconds of TIME's seconds and microseconds.
-fn clock(reply: Option<Value>) -> Result<u64, Error> {
+pub(crate) fn clock(reply: Option<Value>) -> Result<u64, Error> {
     match reply {
         Some(Value::ServerError(error)) => Err(fault::server(&error)),
         Some(reply) => {
@@ -196,7 +225,7 @@ impl Tier for RedisTier {
     }
 
     fn lease<'a>(&'a self, leases: &'a [LeaseFor]) -> BoxFuture<'a, Reply<Leased>> {
-        Box::pin(self.ask(leases, None))
+        Box::pin(self.leases(leases))
     }
 
     fn fill<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Reply<Filled>> {

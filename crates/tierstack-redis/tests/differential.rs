@@ -42,7 +42,8 @@ const IDS: [u64; 18] = [
 
 #[derive(Clone, Debug)]
 enum Step {
-    Lease(Vec<(usize, Token, Option<Token>)>),
+    /// Whether nothing was read before at any of them: as a hint, which may be wrong.
+    Lease(Vec<(usize, Token, Option<Token>)>, bool),
     Fill(Vec<(usize, Token, Option<Bytes>)>),
     Invalidate(Vec<Ask>),
     Overwrite(usize, Bytes),
@@ -192,7 +193,8 @@ fn ask() -> impl Strategy<Value = Ask> {
 fn step() -> impl Strategy<Value = Step> {
     let brought = prop_oneof![1 => Just(None), 6 => value().prop_map(Some), 1 => anything().prop_map(Some)];
     prop_oneof![
-        4 => vec((key(), token(), prop::option::of(token())), 1..4).prop_map(Step::Lease),
+        4 => (vec((key(), token(), prop::option::of(token())), 1..4), any::<bool>())
+            .prop_map(|(leases, vacant)| Step::Lease(leases, vacant)),
         4 => vec((key(), token(), brought), 1..4).prop_map(Step::Fill),
         3 => vec(ask(), 1..4).prop_map(Step::Invalidate),
         2 => (key(), anything()).prop_map(|(key, bytes)| Step::Overwrite(key, bytes)),
@@ -255,13 +257,15 @@ fn shown<T>(reply: Reply<T>, show: impl Fn(T) -> String) -> Vec<String> {
 
 async fn take(tier: &dyn Tier, keys: &[WireKey], step: &Step) -> Vec<String> {
     match step {
-        Step::Lease(leases) => {
+        Step::Lease(leases, vacant) => {
+            let vacant_ms = vacant.then(|| tierstack_core::Clock::system().wall_ms());
             let lease = |(key, right, observed): &(usize, Token, Option<Token>)| LeaseFor {
                 key: keys[*key].clone(),
                 right: *right,
                 observed: *observed,
                 life: HOUR,
                 keep: HOUR,
+                vacant_ms,
             };
             let leases: Vec<_> = leases.iter().map(lease).collect();
             shown(tier.lease(&leases).await, |leased| masked_lease(&leased))

@@ -77,6 +77,7 @@ async fn an_invalidation_passes_when_redis_is_full() {
         observed: None,
         life: LIFE,
         keep: LIFE,
+        vacant_ms: None,
     };
     let reply =
         tier.lease(&[ask(&keys[0], token(5)), ask(&keys[2], token(5)), ask(&keys[0], token(6))]).await;

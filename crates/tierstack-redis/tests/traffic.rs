@@ -184,6 +184,7 @@ async fn forgotten_scripts_are_sent_again() {
                 observed: (place % 3 == 0).then(|| token(place)),
                 life: LIFE,
                 keep: LIFE,
+                vacant_ms: None,
             })
             .collect();
         let reply = tier.lease(&leases).await;

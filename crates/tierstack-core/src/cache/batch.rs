@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::{Cache, Event, Half, row};
 use crate::recorder::Traced;
+use crate::tier::BoxFuture;
 use crate::{Answers, Entity, Error, IntoKey, Key, Lookup, Moment, Terms};
 
 /// At least one key of a batch failed. It carries what became of all of them.
@@ -173,9 +174,10 @@ impl<E: Entity> Cache<E> {
         self.0.namespace.listen();
         let count = lookup.keys().len();
         let answers = match self.0.counters.traced() {
-            None => self.ask_in_parts(half, lookup).await,
-            Some(traced) => Box::pin(self.ask_traced(traced, half, lookup)).await,
+            None => self.ask_stack(half, lookup),
+            Some(traced) => Box::pin(self.ask_traced(traced, half, lookup)),
         };
+        let answers = answers.await;
         match &answers {
             Ok(answers) => answers.iter().for_each(|(_, outcome)| self.0.counters.told(outcome)),
             Err(_) => self.0.counters.add(Event::Error, count),
@@ -195,29 +197,38 @@ impl<E: Entity> Cache<E> {
         let store = half.store.as_ref().filter(|_| terms.read_l1 && self.1.is_none());
         let in_l1 = |key: &K| store.is_some_and(|store| store.peek(key, now, terms.accept).is_some());
         if traced.is_alone() && lookup.keys().iter().all(in_l1) {
-            return self.ask_in_parts(half, lookup).await;
+            return self.ask_stack(half, lookup).await;
         }
         let mut doing = traced.look(lookup.keys().len(), &|| self.texts(lookup.keys()));
-        let answers = doing.scope(self.ask_in_parts(half, lookup)).await;
+        let answers = doing.scope(self.ask_stack(half, lookup)).await;
         doing.told(&answers);
         answers
+    }
+
+    /// Asks a stack, by a deadline. The future of one key is the stack's own, and small.
+    fn ask_stack<'a, K: Key, V: Send + Sync + 'static>(
+        &'a self,
+        half: &'a Half<K, V>,
+        mut lookup: Lookup<K>,
+    ) -> BoxFuture<'a, Result<Answers<K, V>, Error>> {
+        lookup.terms.deadline.get_or_insert_with(|| self.deadline());
+        if let Some(write) = &self.1 {
+            lookup = lookup.seen(write);
+        }
+        if lookup.keys().len() == 1 && self.0.format.admit(&lookup.keys()[0]).is_ok() {
+            return half.stack.ask_boxed(lookup);
+        }
+        Box::pin(self.ask_in_parts(half, lookup))
     }
 
     /// Asks in parts of at most `max_batch` keys, a few at a time.
     async fn ask_in_parts<K: Key, V: Send + Sync + 'static>(
         &self,
         half: &Half<K, V>,
-        mut lookup: Lookup<K>,
+        lookup: Lookup<K>,
     ) -> Result<Answers<K, V>, Error> {
         let settings = &self.0.settings;
-        lookup.terms.deadline.get_or_insert_with(|| self.deadline());
-        if let Some(write) = &self.1 {
-            lookup = lookup.seen(write);
-        }
         let (terms, extras) = (lookup.terms, lookup.extras.clone());
-        if lookup.keys().len() == 1 && self.0.format.admit(&lookup.keys()[0]).is_ok() {
-            return half.stack.ask(lookup).await;
-        }
         // A key over the limit is refused before any tier is asked, and costs the others nothing.
         let mut answers: SmallVec<[_; 1]> = SmallVec::with_capacity(lookup.keys().len());
         let mut refused = Vec::new();

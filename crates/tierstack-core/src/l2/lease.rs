@@ -93,13 +93,16 @@ where
             }
             let life = self.options.settings.right_life();
             let mut asks: Vec<LeaseFor> = open
-                .iter()
-                .map(|open| LeaseFor::new(open.wire.clone(), right, open.observed, life))
+                .iter_mut()
+                .map(|open| LeaseFor {
+                    vacant_ms: open.vacant_ms.take(),
+                    ..LeaseFor::new(open.wire.clone(), right, open.observed, life)
+                })
                 .collect();
             if let Some(key) = &self.options.depends_on {
                 // It must outlive what will rest on it. Nobody fills it: its right matters to no one.
                 let keep = self.options.freshness.longest() * 2;
-                asks.push(LeaseFor { key: key.clone(), right, observed: None, life, keep });
+                asks.push(LeaseFor { keep, ..LeaseFor::new(key.clone(), right, None, life) });
             }
             let leasing = self.options.tier.lease(&asks);
             let (sync, mut each) = send(&self.options, self.share(), asks.len(), leasing).await;
@@ -199,7 +202,7 @@ where
                 match found {
                     Found::Answer(answer) => known.push((open.place, Ok(Some(answer)))),
                     Found::Miss(miss) => {
-                        open.observed = miss.observed;
+                        (open.observed, open.vacant_ms) = (miss.observed, miss.vacant_ms);
                         match miss {
                             miss if miss.outranked => barred.push(open),
                             miss if miss.leased => still.push(open),

@@ -29,6 +29,8 @@ pub(super) struct Open<K> {
     pub(super) wire: WireKey,
     /// Token of a VALUE that was read here and can't be used.
     pub(super) observed: Option<Token>,
+    /// When nothing was read here, on the tier's clock.
+    pub(super) vacant_ms: Option<u64>,
 }
 
 /// What the steps of one lookup share.
@@ -80,9 +82,9 @@ where
             places.push(place);
         }
     }
-    let open = |rows: &[(K, Outcome<V>)], place: usize, wire, observed| {
+    let open = |rows: &[(K, Outcome<V>)], place: usize, wire, miss: Miss| {
         let (key, _) = &rows[place];
-        Open { place, key: key.clone(), wire, observed }
+        Open { place, key: key.clone(), wire, observed: miss.observed, vacant_ms: miss.vacant_ms }
     };
     let (mut rest, mut barred) = (Vec::new(), Vec::new());
     if terms.use_l2 && terms.read_l2 {
@@ -93,14 +95,15 @@ where
                 Found::Miss(miss) => {
                     let may_fill = terms.fill_l2 && !miss.outranked;
                     let keys = if may_fill { &mut rest } else { &mut barred };
-                    keys.push(open(&rows, place, wire.clone(), miss.observed));
+                    keys.push(open(&rows, place, wire.clone(), miss));
                 }
-                Found::Unreached => barred.push(open(&rows, place, wire.clone(), None)),
+                Found::Unreached => barred.push(open(&rows, place, wire.clone(), Miss::default())),
             }
         }
     } else {
         let keys = if terms.use_l2 && terms.fill_l2 { &mut rest } else { &mut barred };
-        keys.extend(places.into_iter().zip(asked).map(|(place, wire)| open(&rows, place, wire, None)));
+        let unread = |(place, wire)| open(&rows, place, wire, Miss::default());
+        keys.extend(places.into_iter().zip(asked).map(unread));
     }
     if !terms.load || (rest.is_empty() && barred.is_empty()) {
         return Answers::new(rows);

@@ -46,6 +46,8 @@ pub(super) struct Miss {
     pub(super) outranked: bool,
     /// Somebody has the right to fill it.
     pub(super) leased: bool,
+    /// Nothing is there, on the tier's clock.
+    pub(super) vacant_ms: Option<u64>,
 }
 
 /// Sends one request, and gives it so much time.
@@ -104,7 +106,9 @@ impl Judge<'_> {
         key: &WireKey,
         bytes: Option<&Bytes>,
     ) -> Result<Answer<V>, Miss> {
-        let Some(bytes) = bytes else { return Err(Miss::default()) };
+        let Some(bytes) = bytes else {
+            return Err(Miss { vacant_ms: Some(self.sync.tier_ms), ..Miss::default() });
+        };
         self.read(key, bytes).map_err(|why| {
             if let Some(why) = why {
                 self.options.counters.unusable(why);
@@ -118,7 +122,7 @@ impl Judge<'_> {
             };
             let outranked = why == Some(Unusable::OtherSchema)
                 && schema_of(bytes).is_some_and(|schema| schema > self.options.schema);
-            Miss { observed, outranked, leased }
+            Miss { observed, outranked, leased, vacant_ms: None }
         })
     }
 

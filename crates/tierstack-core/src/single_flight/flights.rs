@@ -124,25 +124,25 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
             // The round takes its keys when it runs: what is asked until then goes with it.
             Begin::Round => {
                 let start = Start(Some(Arc::clone(self)));
-                self.spawn(async move { start.run().await });
+                self.spawn(|| start.run());
             }
             Begin::Timer => {
                 let timer = Timer(Arc::clone(self));
-                self.spawn(async move {
-                    let flights = &timer.0;
-                    flights.options.clock.sleep(flights.table.gather_for()).await;
-                    drop(timer);
-                });
+                self.spawn(|| timer.run());
             }
         }
     }
 
-    fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+    /// Takes what makes the work: a future that was moved in would have its room twice.
+    fn spawn<W>(self: &Arc<Self>, work: impl FnOnce() -> W + Send + 'static)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
         let task = Task::begun(self);
         // Outside a runtime the work is dropped here, and its guard tells those who wait.
         if let Ok(runtime) = sync::Handle::try_current() {
             runtime.spawn(async move {
-                work.await;
+                work().await;
                 drop(task);
             });
         }
@@ -181,6 +181,13 @@ impl<K: Key, V: Send + Sync + 'static> Drop for Start<K, V> {
 
 /// The timer of a gathering, which ends when it is dropped: also with its runtime.
 struct Timer<K: Key, V: Send + Sync + 'static>(Arc<Flights<K, V>>);
+
+impl<K: Key, V: Send + Sync + 'static> Timer<K, V> {
+    async fn run(self) {
+        let flights = &self.0;
+        flights.options.clock.sleep(flights.table.gather_for()).await;
+    }
+}
 
 impl<K: Key, V: Send + Sync + 'static> Drop for Timer<K, V> {
     fn drop(&mut self) {

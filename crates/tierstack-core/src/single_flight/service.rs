@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use smallvec::SmallVec;
 use tower_service::Service;
 
-use super::flight::Join;
+use super::flight::{Join, PartOf};
 use super::flights::Flights;
 use super::table::Entered;
-use super::waiter::Told;
+use super::waiter::{Told, Waiting};
 use crate::causes::Causes;
 use crate::counters::Event;
 use crate::freshness::satisfies;
@@ -82,68 +82,92 @@ async fn look<K: Key, V: Send + Sync + 'static>(
         _ if extras.is_some() => Join::NotBegun,
         _ => Join::Any,
     };
-    let mut asking = Asking { shared, terms, extras, deadline, keys: &keys, outcomes: SmallVec::new() };
-    asking.outcomes = asking.enter(&keys, join).await;
-    let lost = asking.which(|told| matches!(told, Told::Again));
-    let unfit = asking.which(|told| matches!(told, Told::Outcome(outcome) if !is_fit(outcome, &terms)));
-    // What it leads itself is led on its own terms; what was lost with a runtime is followed by whoever comes first.
-    asking.again(lost, join).await;
-    asking.again(unfit, if join == Join::Private { join } else { Join::None }).await;
-    let alone = asking.which(|told| matches!(told, Told::Alone));
-    asking.again(alone, Join::Alone).await;
-    let outcomes = asking.outcomes;
-    let rows = keys.into_iter().zip(outcomes).map(|(key, told)| (key, outcome(told, &terms)));
+    let asking = Asking { shared, terms, extras: extras.as_ref(), deadline };
+    let mut told = asking.enter(&keys, join).await;
+    if told.iter().flatten().any(|told| asking.is_for_others(told)) {
+        // Boxed, as it is rare: the future of every lookup would hold its place.
+        told = Box::pin(asking.ask_again(&keys, told, join)).await;
+    }
+    let rows = keys.into_iter().zip(told).map(|(key, told)| (key, outcome(told, &terms)));
     Ok(Answers::new(rows.collect()))
 }
+
+/// What a lookup is told of its keys; what is not known by its deadline is late.
+type AllTold<V> = SmallVec<[Option<Told<V>>; 1]>;
 
 /// A lookup's way through the table: once, and again for what was not for it.
 struct Asking<'a, K, V> {
     shared: &'a Arc<Shared<K, V>>,
     terms: Terms,
-    extras: Option<Arc<Extras>>,
+    extras: Option<&'a Arc<Extras>>,
     deadline: Moment,
-    keys: &'a [K],
-    outcomes: SmallVec<[Option<Told<V>>; 1]>,
 }
 
 impl<K: Key, V: Send + Sync + 'static> Asking<'_, K, V> {
-    /// The places of those that were told so.
-    fn which(&self, so: impl Fn(&Told<V>) -> bool) -> SmallVec<[usize; 1]> {
-        (0..self.outcomes.len()).filter(|at| self.outcomes[*at].as_ref().is_some_and(&so)).collect()
+    /// Whether this lookup must ask once more.
+    fn is_for_others(&self, told: &Told<V>) -> bool {
+        match told {
+            Told::Again | Told::Alone => true,
+            Told::Outcome(outcome) => !is_fit(outcome, &self.terms),
+        }
+    }
+
+    /// Asks once more for what was not for it.
+    async fn ask_again(&self, keys: &[K], mut all: AllTold<V>, join: Join) -> AllTold<V> {
+        let which = |all: &AllTold<V>, so: &dyn Fn(&Told<V>) -> bool| -> SmallVec<[usize; 1]> {
+            (0..all.len()).filter(|at| all[*at].as_ref().is_some_and(so)).collect()
+        };
+        let lost = which(&all, &|told| matches!(told, Told::Again));
+        let unfit =
+            which(&all, &|told| matches!(told, Told::Outcome(outcome) if !is_fit(outcome, &self.terms)));
+        // What it leads itself is led on its own terms; what was lost with a runtime is followed by whoever comes first.
+        self.enter_again(keys, &mut all, lost, join).await;
+        let own = if join == Join::Private { join } else { Join::None };
+        self.enter_again(keys, &mut all, unfit, own).await;
+        let alone = which(&all, &|told| matches!(told, Told::Alone));
+        self.enter_again(keys, &mut all, alone, Join::Alone).await;
+        all
     }
 
     /// Asks for the keys at those places again.
-    async fn again(&mut self, places: SmallVec<[usize; 1]>, join: Join) {
+    async fn enter_again(&self, keys: &[K], all: &mut AllTold<V>, places: SmallVec<[usize; 1]>, join: Join) {
         if places.is_empty() {
             return;
         }
-        let keys: SmallVec<[K; 1]> = places.iter().map(|at| self.keys[*at].clone()).collect();
+        let keys: SmallVec<[K; 1]> = places.iter().map(|at| keys[*at].clone()).collect();
         let told = self.enter(&keys, join).await;
         for (at, told) in places.into_iter().zip(told) {
-            self.outcomes[at] = told;
+            all[at] = told;
         }
     }
 
     /// Asks for keys once, until all are known or the deadline passes.
-    async fn enter(&self, keys: &[K], join: Join) -> SmallVec<[Option<Told<V>>; 1]> {
-        let Asking { shared, terms, deadline, .. } = *self;
+    async fn enter(&self, keys: &[K], join: Join) -> AllTold<V> {
+        let flights = &self.shared.flights;
+        let (waiting, follows) = self.begin(keys, join);
+        // Late or not, what is known by then is told.
+        let _ = flights.options.clock.before(self.deadline, waiting.0.all()).await;
+        if !follows.is_empty() {
+            Causes::current().link(follows.iter().filter_map(|part_of| part_of.get().copied()));
+        }
+        waiting.take()
+    }
+
+    /// Enters them into the table, and starts what is to be started.
+    fn begin(&self, keys: &[K], join: Join) -> (Waiting<V>, Vec<PartOf>) {
+        let Asking { shared, terms, .. } = *self;
         let flights = &shared.flights;
         let now = flights.options.clock.coarse();
         let store = flights.store.as_ref().filter(|_| terms.read_l1 && join == Join::Any);
         let known = |key: &K| store?.answer(key, now, terms.accept);
-        let with = (terms, self.extras.as_ref());
+        let with = (terms, self.extras);
         let Entered { waiting, begin, followed, refused, follows } =
             flights.table.enter(keys, with, join, shared, now, known);
         flights.begin(begin);
         let counters = &flights.options.counters;
         counters.add(Event::Follow, followed);
         counters.add(Event::Overload, refused);
-        // Late or not, what is known by then is told.
-        let _ = flights.options.clock.before(deadline, waiting.0.all()).await;
-        if !follows.is_empty() {
-            Causes::current().link(follows.iter().filter_map(|part_of| part_of.get().copied()));
-        }
-        waiting.take()
+        (waiting, follows)
     }
 }
 
