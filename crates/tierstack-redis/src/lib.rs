@@ -1,13 +1,14 @@
-//! The shared tier of tierstack on Redis: one MGET to read a batch, one script call to change it.
+//! The shared tier of tierstack on Redis: one MGET to read a batch, one round trip to change it.
 //!
 //! [`RedisTier`] is a [`Tier`](tierstack_core::Tier); hand it to the builder of a cache as its L2. This crate is the only
 //! one that names a Redis client.
 //!
 //! 1. *One round trip.* A read is one `MGET` and one `TIME`, pipelined; a lease, fill or invalidation is `EVALSHA` calls
-//!    of up to [`max_keys_per_script`](RedisSettings::max_keys_per_script) keys, pipelined. A script that Redis has
-//!    forgotten costs a second one, for the calls concerned.
+//!    of up to [`max_keys_per_script`](RedisSettings::max_keys_per_script) keys, pipelined. A lease of a key at which a read
+//!    just found nothing is a plain `SET … NX`, during which Redis serves others; where something is by then, the script
+//!    judges it, in a second round trip. So does a script that Redis has forgotten cost one, for the calls concerned.
 //! 2. *Each key by itself.* Within one call, a key that Redis refuses has an error, and the others their answers.
-//! 3. *Redis's clock.* The scripts take every instant from `TIME`; each reply states it.
+//! 3. *Redis's clock.* The scripts take every instant from `TIME`, a plain lease from that of the read; each reply states it.
 //! 4. *Nothing at a key is trusted.* Bytes that are no record, and keys of another type, count as nothing there, and are
 //!    replaced. A record of an unknown format version is left alone by a lease, and replaced by an invalidation.
 //! 5. *Few connections.* One multiplexed connection carries all requests ([`connections`](RedisSettings::connections)).
