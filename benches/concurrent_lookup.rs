@@ -43,7 +43,8 @@ fn main() -> Result<()> {
     let wanted = |row| rows.is_empty() || rows.contains(&row);
     if wanted(3) {
         l2_hits(&runtime, &redis.url())?;
-        let one_thread = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let one_thread =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         l2_hits_by_one_thread(&one_thread, &redis.url())?;
     }
     if wanted(5) {
