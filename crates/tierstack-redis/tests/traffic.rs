@@ -10,18 +10,10 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use calls::{LIFE, channel, fill_all, keys, token};
+use calls::{LIFE, calls_of, channel, fill_all, keys, token};
 use tierstack_core::{Invalidate, Invalidated, LeaseFor, Leased, Tier};
 use tierstack_redis::{RedisSettings, RedisTier};
 use tierstack_servers::Redis;
-
-/// Calls of a command since the statistics were reset.
-fn calls_of(redis: &Redis, command: &str) -> u32 {
-    let statistics = redis.cli(&["INFO", "commandstats"]).unwrap();
-    let prefix = format!("cmdstat_{command}:calls=");
-    let count = statistics.lines().find_map(|line| line.strip_prefix(&prefix)?.split(',').next());
-    count.map_or(0, |count| count.parse().unwrap())
-}
 
 #[tokio::test]
 async fn a_read_is_one_mget_and_a_change_one_script_call() {

@@ -5,7 +5,7 @@
 #[path = "support/calls.rs"]
 mod calls;
 
-use calls::{LIFE, fill, fill_all, keys, lease, read, record, token};
+use calls::{LIFE, calls_of, fill, fill_all, keys, lease, read, record, token};
 use tierstack_core::record::{Header, Read};
 use tierstack_core::{ErrorKind, Filled, LeaseFor, Leased, Tier, Token, WireKey};
 use tierstack_redis::{RedisSettings, RedisTier};
@@ -17,13 +17,6 @@ fn tier(redis: &Redis) -> RedisTier {
 
 fn ask(key: &WireKey, right: Token, vacant_ms: Option<u64>) -> LeaseFor {
     LeaseFor { vacant_ms, ..LeaseFor::new(key.clone(), right, None, LIFE) }
-}
-
-fn calls_of(redis: &Redis, command: &str) -> u32 {
-    let statistics = redis.cli(&["INFO", "commandstats"]).unwrap();
-    let prefix = format!("cmdstat_{command}:calls=");
-    let count = statistics.lines().find_map(|line| line.strip_prefix(&prefix)?.split(',').next());
-    count.map_or(0, |count| count.parse().unwrap())
 }
 
 /// One plain command each, no script; and what it makes is what the script makes.

@@ -94,3 +94,11 @@ pub(crate) async fn fill_all(tier: &dyn Tier, keys: &[WireKey]) -> Vec<Bytes> {
     assert!(filled.each.iter().all(|filled| matches!(filled, Ok(Filled::Ok))), "{filled:?}");
     records
 }
+
+/// Calls of a command since the statistics were reset, by scripts as well.
+pub(crate) fn calls_of(redis: &tierstack_servers::Redis, command: &str) -> u32 {
+    let statistics = redis.cli(&["INFO", "commandstats"]).unwrap();
+    let prefix = format!("cmdstat_{command}:calls=");
+    let count = statistics.lines().find_map(|line| line.strip_prefix(&prefix)?.split(',').next());
+    count.map_or(0, |count| count.parse().unwrap())
+}
