@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver};
 use tierstack_servers::Chromium;
 
-/// What isn't shown by then won't be.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What isn't shown by then won't be; under what a request to the driver may take, which is 120 s.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
@@ -45,7 +45,7 @@ impl Browser {
     /// Waits until a condition in JavaScript holds, which is judged whenever the page changes.
     ///
     /// # Errors
-    /// When it does not for 30 s, with what the page shows.
+    /// When it does not within [`PATIENCE`], with what the page shows.
     pub(super) async fn until(&self, condition: &str) -> Result<()> {
         let wait = format!(
             "const done = arguments[0];

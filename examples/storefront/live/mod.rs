@@ -8,6 +8,7 @@
 
 mod browser;
 mod check;
+mod connection;
 mod figures;
 mod latency;
 mod looks;
