@@ -1,7 +1,7 @@
 // The page: shows what the stream brings, and says so when there is none.
 
 import { Chart, TIERS } from "./chart.js";
-import { milliseconds, showRequests } from "./lookups.js";
+import { milliseconds, node, showRequests } from "./lookups.js";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 });
@@ -14,12 +14,6 @@ const say = (target, text) => {
   if (target.textContent !== shown) target.textContent = shown;
 };
 const figure = (name, text) => say(document.querySelector(`[data-figure="${name}"]`), text);
-const node = (name, className, text) => {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
 
 // --- figures
 
@@ -71,7 +65,6 @@ const rate = (name) => {
 };
 
 const showBus = (bus) => {
-  const words = { none: "none", idle: "idle", alive: "alive", deaf: "deaf" };
   const notes = {
     none: "nobody tells of writes",
     idle: "not subscribed yet",
@@ -79,7 +72,7 @@ const showBus = (bus) => {
     deaf: `for ${milliseconds(bus.deaf_for_ms ?? 0)}, L1 rests`,
   };
   byId("bus").dataset.hears = bus.state;
-  figure("bus", words[bus.state]);
+  figure("bus", bus.state);
   figure("bus_note", notes[bus.state]);
 };
 
