@@ -11,6 +11,10 @@ use tierstack_servers::Chromium;
 /// What isn't shown by then won't be; under what a request to the driver may take, which is 120 s.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Has the page's streams in reach of the check.
+const STREAMS: &str = "const streams = [];
+    EventSource = class extends EventSource { constructor(...all) { super(...all); streams.push(this); } };";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     Light,
@@ -38,6 +42,7 @@ impl Browser {
         wanted.set_browser_log_level(LoggingPrefsLogLevel::All)?;
         let driver = WebDriver::new(chromium.url(), wanted).await?;
         driver.set_script_timeout(PATIENCE).await?;
+        driver.cdp().send_raw("Page.addScriptToEvaluateOnNewDocument", json!({ "source": STREAMS })).await?;
         driver.goto(address).await?;
         Ok(Browser { driver, _chromium: chromium })
     }

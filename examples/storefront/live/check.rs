@@ -39,6 +39,7 @@ pub(crate) async fn run(
     check.deaf(redis).await.context("Redis stands still")?;
     check.buttons().await.context("the buttons")?;
     check.viewers().await.context("many viewers")?;
+    check.silence().await.context("a stream that stands still")?;
     check.looks.check(&check.browser, "traffic").await?;
     check.browser.nothing_logged().await?;
     check.server_gone().await.context("the server is gone")

@@ -1,4 +1,4 @@
-//! The check of the page's connection: many viewers, a server that is gone and comes back.
+//! The check of the page's connection: many viewers, a stream that stands still, a server that is gone and comes back.
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +24,15 @@ impl Check<'_> {
         drop(streams);
         self.browser.until(&format!("{viewers} === '1 viewer is'")).await?;
         println!("{VIEWERS} viewers, and none more: as expected");
+        Ok(())
+    }
+
+    /// A stream that stands still, as behind a network that is gone, is told, and given up for another.
+    pub(super) async fn silence(&self) -> Result<()> {
+        self.browser.run("streams.at(-1).onmessage = null").await?;
+        self.browser.until("document.documentElement.dataset.state === 'lost'").await?;
+        self.browser.until("document.documentElement.dataset.state === 'live'").await?;
+        println!("a stream that stands still: told, and begun anew");
         Ok(())
     }
 
