@@ -81,7 +81,7 @@ const lookupOf = (lookup, all) => {
   }
   if (lookup.what === "lookup" && lookup.steps.length) {
     const failed = lookup.tier === "none" || !lookup.tier;
-    const told = failed ? `error: ${lookup.outcome}` : `${lookup.outcome}, from ${WORDS[lookup.tier]}`;
+    const told = failed ? `no answer: ${lookup.outcome}` : `${lookup.outcome}, from ${WORDS[lookup.tier]}`;
     name.append(node("span", failed ? "failed" : "quiet", told));
   }
   row.append(steps, track);
