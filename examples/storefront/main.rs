@@ -22,6 +22,7 @@ mod failure;
 mod film;
 mod film_actor;
 mod films;
+mod limits;
 mod live;
 mod metrics;
 mod people;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
+use limits::Limits;
 use servers::Servers;
 use serving::Serving;
 use shop::Shop;
@@ -66,7 +68,11 @@ fn main() -> Result<()> {
 }
 
 async fn run(servers: &Servers, mode: Mode) -> Result<()> {
-    let shop = Arc::new(Shop::open(servers).await?);
+    let limits = match mode {
+        Mode::Serve => Limits::default(),
+        Mode::Check | Mode::CheckPage { .. } => Limits::patient(),
+    };
+    let shop = Arc::new(Shop::open(servers, &limits).await?);
     let port = std::env::var("PORT").map_or(Ok(0), |port| port.parse()).context("PORT is no port number")?;
     let serving = Serving::begin(port, &shop).await?;
     println!(

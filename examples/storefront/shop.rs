@@ -17,6 +17,7 @@ use crate::customer::Customer;
 use crate::failure::Failure;
 use crate::film::Film;
 use crate::film_actor::FilmActor;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::rental::Rental;
 use crate::servers::Servers;
@@ -46,22 +47,24 @@ impl Shop {
     ///
     /// # Errors
     /// When an address is wrong, or Postgres doesn't answer.
-    pub(crate) async fn open(servers: &Servers) -> Result<Shop> {
+    pub(crate) async fn open(servers: &Servers, limits: &Limits) -> Result<Shop> {
         let pool = pool(&servers.database_url())?;
         fill(&pool).await?;
         let (metrics, traces) = (Metrics::new()?, Traces::new());
         let namespace = Namespace::builder(servers.namespace())
             .l2(RedisTier::new(RedisSettings::new(servers.redis_url()))?)
+            .bus(limits.bus.clone())
+            .writes(limits.writes.clone())
             .recorder(metrics.recorder(&traces.provider))
             .build()?;
         Ok(Shop {
-            films: cache(&namespace, &pool)?,
+            films: cache(&namespace, &pool, limits)?,
             films_by_rating: Query::list("by_rating").param("rating").order_by("film_id").build()?,
-            actors: cache(&namespace, &pool)?,
-            cast: cache(&namespace, &pool)?,
+            actors: cache(&namespace, &pool, limits)?,
+            cast: cache(&namespace, &pool, limits)?,
             cast_by_film: Query::list("by_film").param("film_id").order_by("actor_id").build()?,
-            customers: cache(&namespace, &pool)?,
-            rentals: cache(&namespace, &pool)?,
+            customers: cache(&namespace, &pool, limits)?,
+            rentals: cache(&namespace, &pool, limits)?,
             rentals_by_customer: Query::list("by_customer")
                 .param("customer_id")
                 .order_by("rental_id")
@@ -116,8 +119,9 @@ pub(crate) async fn named<E: Entity>(lookups: &Lookups, of: &Cache<E>, pk: E::Pk
     row.ok_or_else(|| Failure::not_found(format!("there is no {} {pk:?}", E::schema().table)))
 }
 
-fn cache<E: PgEntity>(namespace: &Namespace, pool: &Pool) -> Result<Cache<E>> {
-    Ok(namespace.cache().l1(L1::capacity(10_000)).origin(PgOrigin::new(pool.clone())).build()?)
+fn cache<E: PgEntity>(namespace: &Namespace, pool: &Pool, limits: &Limits) -> Result<Cache<E>> {
+    let cache = namespace.cache().l1(L1::capacity(10_000)).settings(limits.lookups.clone());
+    Ok(cache.origin(PgOrigin::new(pool.clone())).build()?)
 }
 
 fn pool(url: &str) -> Result<Pool> {

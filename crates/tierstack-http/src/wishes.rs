@@ -55,7 +55,8 @@ impl Wishes {
     }
 
     /// Grants `only-if-cached`: a response that no tier holds is a 504, or `DEADLINE_EXCEEDED`, and the origin isn't asked. For
-    /// caches of responses; the rows of [`Lookups`](crate::Lookups) are no responses, and are loaded all the same.
+    /// caches of responses, and for requests that are for them: others go past, whatever they wish. The rows of
+    /// [`Lookups`](crate::Lookups) are no responses, and are loaded all the same.
     pub fn only_if_cached(mut self) -> Self {
         self.only_if_cached = true;
         self

@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver};
 use tierstack_servers::Chromium;
 
-/// What isn't shown by then won't be.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What isn't shown by then won't be; under what a request to the driver may take, which is 120 s.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Has the page's streams in reach of the check.
+const STREAMS: &str = "const streams = [];
+    EventSource = class extends EventSource { constructor(...all) { super(...all); streams.push(this); } };";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
@@ -38,6 +42,7 @@ impl Browser {
         wanted.set_browser_log_level(LoggingPrefsLogLevel::All)?;
         let driver = WebDriver::new(chromium.url(), wanted).await?;
         driver.set_script_timeout(PATIENCE).await?;
+        driver.cdp().send_raw("Page.addScriptToEvaluateOnNewDocument", json!({ "source": STREAMS })).await?;
         driver.goto(address).await?;
         Ok(Browser { driver, _chromium: chromium })
     }
@@ -45,7 +50,7 @@ impl Browser {
     /// Waits until a condition in JavaScript holds, which is judged whenever the page changes.
     ///
     /// # Errors
-    /// When it does not for 30 s, with what the page shows.
+    /// When it does not within [`PATIENCE`], with what the page shows.
     pub(super) async fn until(&self, condition: &str) -> Result<()> {
         let wait = format!(
             "const done = arguments[0];

@@ -59,8 +59,7 @@ struct EntityCounts {
 #[derive(Serialize)]
 struct Bus {
     state: Hears,
-    deaf_for_ms: Option<u128>,
-    subscriptions: u64,
+    deaf_for_ms: Option<u64>,
     keys: u64,
 }
 
@@ -183,14 +182,15 @@ impl AddAssign for Counts {
 impl Bus {
     fn of(namespace: &Namespace) -> Bus {
         let Some(stats) = namespace.bus_stats() else {
-            return Bus { state: Hears::None, deaf_for_ms: None, subscriptions: 0, keys: 0 };
+            return Bus { state: Hears::None, deaf_for_ms: None, keys: 0 };
         };
         let state = match stats.deaf_for {
             None => Hears::Alive,
             Some(_) if stats.subscriptions == 0 => Hears::Idle,
             Some(_) => Hears::Deaf,
         };
-        let deaf_for_ms = stats.deaf_for.filter(|_| stats.subscriptions > 0).map(|time| time.as_millis());
-        Bus { state, deaf_for_ms, subscriptions: stats.subscriptions, keys: stats.keys }
+        let deaf_for = stats.deaf_for.filter(|_| stats.subscriptions > 0);
+        let deaf_for_ms = deaf_for.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        Bus { state, deaf_for_ms, keys: stats.keys }
     }
 }

@@ -11,7 +11,7 @@ export const milliseconds = (ms) => {
 const micros = (us) => (us < 10 ? `${us} µs` : milliseconds(us / 1000));
 const keys = (count) => (count === 1 ? "1 key" : `${count} keys`);
 
-const node = (name, className, text) => {
+export const node = (name, className, text) => {
   const made = document.createElement(name);
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;
@@ -29,15 +29,20 @@ export const showRequests = (list, requests) => {
 const requestOf = (request) => {
   const item = node("li", "request");
   item.dataset.request = `${request.method} ${request.target}`;
-  item.dataset.status = request.status;
+  item.dataset.status = request.status ?? "";
   const line = node("p");
   line.append(node("code", "", `${request.method} ${request.target}`));
-  line.append(node("span", `status ${request.status < 400 ? "" : request.status < 500 ? "refused" : "failed"}`, request.status));
+  line.append(statusOf(request.status));
   line.append(node("span", "took quiet", `${micros(request.took_us)} in all`));
   item.append(line, ...request.lookups.map((lookup) => lookupOf(lookup, request.took_us)));
   if (!request.lookups.length) item.append(node("p", "quiet", "No lookup."));
   if (request.left_out) item.append(node("p", "quiet", `and ${request.left_out} steps more`));
   return item;
+};
+
+const statusOf = (status) => {
+  if (status === null) return node("span", "status refused", "its client hung up");
+  return node("span", `status ${status < 400 ? "" : status < 500 ? "refused" : "failed"}`, status);
 };
 
 const lookupOf = (lookup, all) => {
@@ -76,7 +81,7 @@ const lookupOf = (lookup, all) => {
   }
   if (lookup.what === "lookup" && lookup.steps.length) {
     const failed = lookup.tier === "none" || !lookup.tier;
-    const told = failed ? `error: ${lookup.outcome}` : `${lookup.outcome}, from ${WORDS[lookup.tier]}`;
+    const told = failed ? `no answer: ${lookup.outcome}` : `${lookup.outcome}, from ${WORDS[lookup.tier]}`;
     name.append(node("span", failed ? "failed" : "quiet", told));
   }
   row.append(steps, track);

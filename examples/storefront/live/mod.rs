@@ -8,6 +8,7 @@
 
 mod browser;
 mod check;
+mod connection;
 mod figures;
 mod latency;
 mod looks;
@@ -15,8 +16,8 @@ mod paths;
 mod request;
 mod sampler;
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -32,9 +33,6 @@ pub(crate) use paths::Paths;
 pub(crate) use sampler::{Live, VIEWERS};
 
 use crate::failure::Failure;
-
-/// A browser that has lost the stream asks again after so long.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Whatever the page does not need is forbidden to it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -70,7 +68,6 @@ async fn stream(State(live): State<Arc<Live>>) -> Result<Response, Failure> {
             "{VIEWERS} look at the live page already, or it has ended: try again later"
         ))
     })?;
-    let events =
-        events.map(|text| Ok::<_, std::convert::Infallible>(Event::default().retry(RETRY).data(&*text)));
+    let events = events.map(|text| Ok::<_, Infallible>(Event::default().data(&*text)));
     Ok(Sse::new(events).into_response())
 }

@@ -1,7 +1,7 @@
 // The page: shows what the stream brings, and says so when there is none.
 
 import { Chart, TIERS } from "./chart.js";
-import { milliseconds, showRequests } from "./lookups.js";
+import { milliseconds, node, showRequests } from "./lookups.js";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 });
@@ -14,12 +14,6 @@ const say = (target, text) => {
   if (target.textContent !== shown) target.textContent = shown;
 };
 const figure = (name, text) => say(document.querySelector(`[data-figure="${name}"]`), text);
-const node = (name, className, text) => {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
 
 // --- figures
 
@@ -71,7 +65,6 @@ const rate = (name) => {
 };
 
 const showBus = (bus) => {
-  const words = { none: "none", idle: "idle", alive: "alive", deaf: "deaf" };
   const notes = {
     none: "nobody tells of writes",
     idle: "not subscribed yet",
@@ -79,7 +72,7 @@ const showBus = (bus) => {
     deaf: `for ${milliseconds(bus.deaf_for_ms ?? 0)}, L1 rests`,
   };
   byId("bus").dataset.hears = bus.state;
-  figure("bus", words[bus.state]);
+  figure("bus", bus.state);
   figure("bus_note", notes[bus.state]);
 };
 
@@ -153,10 +146,9 @@ const showEntities = (entities) => {
 
 // --- connection
 
-// The server sends two events a second.
-const SILENCE_MS = 2500;
-const AGAIN_MS = 2000;
-let source = null;
+// The server sends two events a second; a machine with much to do may send none for a while.
+const SILENCE_MS = 5000;
+const AGAIN_MS = 1000;
 let silence = 0;
 let since = new Date();
 
@@ -167,30 +159,28 @@ const state = (now, text) => {
   for (const button of document.querySelectorAll("button")) button.disabled = now === "lost";
 };
 
-const heard = (event) => {
-  clearTimeout(silence);
-  silence = setTimeout(lose, SILENCE_MS);
-  since = new Date();
-  show(JSON.parse(event.data));
-  state("live", "Live");
-};
-
-// What is shown is old from here on.
-const lose = () => {
-  clearTimeout(silence);
-  stopTraffic();
-  const text = `No connection since ${clock.format(since)}`;
-  say(byId("lost"), `${text}. What is below was true then. Trying again.`);
-  state("lost", text);
-};
-
+// An EventSource tries again by itself, but neither after an answer that is no stream, as to a viewer too many, nor where the
+// network is silent: so each is given up, and another made.
 const connect = () => {
-  source = new EventSource("/live");
-  source.onmessage = heard;
-  source.onerror = () => {
-    lose();
-    // It tries again by itself, but for an answer that is no stream: too many viewers.
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MS);
+  const source = new EventSource("/live");
+  // What is shown is old from here on.
+  const lose = () => {
+    clearTimeout(silence);
+    source.close();
+    stopTraffic();
+    const text = `No connection since ${clock.format(since)}`;
+    say(byId("lost"), `${text}. What is below was true then. Trying again.`);
+    state("lost", text);
+    setTimeout(connect, AGAIN_MS);
+  };
+  silence = setTimeout(lose, SILENCE_MS);
+  source.onerror = lose;
+  source.onmessage = (event) => {
+    clearTimeout(silence);
+    silence = setTimeout(lose, SILENCE_MS);
+    since = new Date();
+    show(JSON.parse(event.data));
+    state("live", "Live");
   };
 };
 connect();

@@ -137,6 +137,13 @@ mod tests {
     }
 
     #[test]
+    fn a_request_whose_client_hangs_up_has_no_status() {
+        let paths = Paths::default();
+        drop(child(&tracer(&paths, SCOPE), &Context::new()));
+        assert_eq!(paths.last()[0].status, None);
+    }
+
+    #[test]
     fn everything_is_bounded() {
         let paths = Paths::default();
         let tracer = tracer(&paths, SCOPE);

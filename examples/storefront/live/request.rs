@@ -16,7 +16,8 @@ pub(crate) struct Request {
     id: String,
     method: String,
     target: String,
-    status: i64,
+    /// None if its client hung up before.
+    pub(super) status: Option<i64>,
     took_us: u64,
     lookups: Vec<Lookup>,
     /// Spans that were too many to keep.
@@ -65,7 +66,7 @@ impl Request {
             id: request.span_context.span_id().to_string(),
             method: text(request, METHOD),
             target: text(request, TARGET),
-            status: number(request, STATUS),
+            status: value(request, STATUS).map(|_| number(request, STATUS)),
             took_us: micros(request.start_time, request.end_time),
             lookups: lookups.collect(),
             left_out,

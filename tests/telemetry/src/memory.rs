@@ -105,9 +105,7 @@ impl Memory {
         }
         (sums, names, attributes)
     }
-}
 
-impl Memory {
     /// How many values a distribution of seconds has, and their sum, whatever their labels.
     ///
     /// # Panics

@@ -61,18 +61,19 @@ where
         }
         let outcome = self.cached.lookup(call.clone(), terms).await;
         let status = CacheStatus::of_outcome(&outcome, self.namespace.now()).asked_with(terms);
+        let is_key_refused = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Invalid);
         let answer = match outcome {
             Ok(Some(answer)) => answer,
-            // No tier can have a response with such a key: it is the service's.
-            Err(error) if error.kind() == ErrorKind::Invalid => {
-                let response = call_ready(self.inner, call.request()).await;
-                return Ok((response, CacheStatus::bypassed()));
-            }
-            Err(error) => return Err(error),
-            Ok(None) if !terms.load => {
+            Err(error) if !is_key_refused => return Err(error),
+            _ if !terms.load => {
                 let text =
                     "no tier holds a response, and the request wants no other: ask without only-if-cached";
                 return Err(Error::new(ErrorKind::Timeout, text));
+            }
+            // No tier can have a response with such a key: it is the service's.
+            Err(_) => {
+                let response = call_ready(self.inner, call.request()).await;
+                return Ok((response, CacheStatus::bypassed()));
             }
             Ok(None) => {
                 let text = "a lookup that may load was answered with nothing: mend the tier";

@@ -209,6 +209,8 @@ async fn only_if_cached_calls_no_handler() {
         assert_eq!(response.headers()["content-type"], "application/problem+json");
     };
     refused(only()).await;
+    // Nor has a tier one whose key none takes.
+    refused(with(&format!("/{}", "x".repeat(2_000)), &[("cache-control", "only-if-cached")])).await;
     // Nor does it wait for another's response.
     let gate = Arc::new(Semaphore::new(0));
     let held = {
