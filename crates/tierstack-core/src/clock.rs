@@ -70,6 +70,11 @@ impl Clock {
         crate::sync::sleep(duration).await;
     }
 
+    /// A timer that ends when `until` has passed; `None` if it never does.
+    pub(crate) fn timer(&self, until: Moment) -> Option<tokio::time::Sleep> {
+        (until != Moment::NEVER).then(|| tokio::time::sleep(until.since(self.coarse())))
+    }
+
     /// The output of `future`, or `None` once `until` has passed; then `future` is dropped.
     ///
     /// # Cancel safety

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::TryFutureExt;
 use tower_service::Service;
 
 use crate::tier::BoxFuture;
@@ -57,10 +58,7 @@ where
         // Layers of ours are ready always: their future is had without a poll of its own.
         let mut cx = Context::from_waker(std::task::Waker::noop());
         match inner.poll_ready(&mut cx) {
-            Poll::Ready(Ok(())) => {
-                let answers = inner.call(lookup);
-                Box::pin(async move { answers.await.map_err(failed) })
-            }
+            Poll::Ready(Ok(())) => Box::pin(inner.call(lookup).map_err(failed)),
             Poll::Ready(Err(error)) => {
                 let error = failed(error);
                 Box::pin(async move { Err(error) })

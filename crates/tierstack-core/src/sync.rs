@@ -5,7 +5,7 @@
 mod scheduled;
 
 #[cfg(shuttle)]
-pub(crate) use scheduled::{Handle, sleep};
+pub(crate) use scheduled::{Handle, in_runtime, sleep};
 #[cfg(shuttle)]
 pub(crate) use shuttle::future::yield_now;
 #[cfg(shuttle)]
@@ -15,6 +15,12 @@ pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 #[cfg(not(shuttle))]
 pub(crate) use tokio::{runtime::Handle, task::yield_now, time::sleep};
+
+/// Whether tasks can be spawned here. Within a task it counts no reference, which all threads would share.
+#[cfg(not(shuttle))]
+pub(crate) fn in_runtime() -> bool {
+    tokio::task::try_id().is_some() || Handle::try_current().is_ok()
+}
 
 /// Locks, whatever became of who held the lock before: what it guards is whole between any two statements that may panic.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

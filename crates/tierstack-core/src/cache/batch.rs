@@ -171,18 +171,31 @@ impl<E: Entity> Cache<E> {
         half: &Half<K, V>,
         lookup: Lookup<K>,
     ) -> Result<Answers<K, V>, Error> {
-        self.0.namespace.listen();
         let count = lookup.keys().len();
-        let answers = match self.0.counters.traced() {
+        let answers = self.begin(half, lookup).await;
+        self.told(count, &answers);
+        answers
+    }
+
+    /// Begins to ask one of the stacks.
+    pub(super) fn begin<'a, K: Key, V: Send + Sync + 'static>(
+        &'a self,
+        half: &'a Half<K, V>,
+        lookup: Lookup<K>,
+    ) -> BoxFuture<'a, Result<Answers<K, V>, Error>> {
+        self.0.namespace.listen();
+        match self.0.counters.traced() {
             None => self.ask_stack(half, lookup),
             Some(traced) => Box::pin(self.ask_traced(traced, half, lookup)),
-        };
-        let answers = answers.await;
-        match &answers {
-            Ok(answers) => answers.iter().for_each(|(_, outcome)| self.0.counters.told(outcome)),
-            Err(_) => self.0.counters.add(Event::Error, count),
         }
-        answers
+    }
+
+    /// Counts what a stack told of so many keys.
+    pub(super) fn told<K, V>(&self, keys: usize, answers: &Result<Answers<K, V>, Error>) {
+        match answers {
+            Ok(answers) => answers.iter().for_each(|(_, outcome)| self.0.counters.told(outcome)),
+            Err(_) => self.0.counters.add(Event::Error, keys),
+        }
     }
 
     /// Asks within a span; without one where nobody is recorded and L1 holds all.

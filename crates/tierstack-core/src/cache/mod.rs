@@ -116,16 +116,15 @@ impl<E: Entity> Cache<E> {
             }
             return Ok(entry.into_present());
         }
-        // Boxed, so that the future of a hit is small: it is moved before it is polled.
-        self.get_below(pk).await
+        // All that it holds meanwhile is the stack's future, boxed: what is moved before it is polled is small.
+        let answers = self.begin_one(pk).await;
+        self.told(1, &answers);
+        row(answers?.into_iter().next().map_or(Ok(None), |(_, outcome)| outcome))
     }
 
     #[cold]
-    fn get_below(&self, pk: E::Pk) -> BoxFuture<'_, Result<Option<Arc<E>>, Error>> {
-        Box::pin(async move {
-            let answers = self.lookup(Lookup::one(pk)).await?;
-            row(answers.into_iter().next().map_or(Ok(None), |(_, outcome)| outcome))
-        })
+    fn begin_one(&self, pk: E::Pk) -> BoxFuture<'_, Result<Answers<E::Pk, E>, Error>> {
+        self.begin(&self.0.objects, Lookup::one(pk))
     }
 
     /// The row with that key.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::waiter::Waiter;
+use super::asked::Asked;
 use crate::recorder::SpanId;
 use crate::sync::Arc;
 use crate::{Accept, Moment};
@@ -26,9 +26,10 @@ pub(super) enum Join {
 pub(super) type PartOf = Arc<std::sync::OnceLock<SpanId>>;
 
 /// One key of a batch under way.
-pub(super) struct Flight<V> {
+pub(super) struct Flight<K, V> {
     pub(super) batch: u64,
-    pub(super) place: u32,
+    /// Its leader's slot.
+    pub(super) slot: u32,
     pub(super) began: Moment,
     /// The subscription under which an invalidation would detach it.
     pub(super) heard: u32,
@@ -37,18 +38,18 @@ pub(super) struct Flight<V> {
     /// A stale entry below will not answer it.
     pub(super) accept: Accept,
     pub(super) part_of: Option<PartOf>,
-    pub(super) followers: Vec<Follower<V>>,
+    pub(super) followers: Vec<Follower<K, V>>,
 }
 
-pub(super) struct Follower<V> {
-    pub(super) waiter: Arc<Waiter<V>>,
+pub(super) struct Follower<K, V> {
+    pub(super) asked: Arc<Asked<K, V>>,
     pub(super) slot: u32,
 }
 
 /// From this many followers on, those who have left are swept out before room is made for more.
 const SWEPT_FROM: usize = 16;
 
-impl<V> Flight<V> {
+impl<K, V> Flight<K, V> {
     /// Whether a lookup at `now` may join it; `heard` is the subscription under which it hears, if it does.
     pub(super) fn takes(
         &self,
@@ -71,10 +72,10 @@ impl<V> Flight<V> {
         }
     }
 
-    pub(super) fn follow(&mut self, waiter: &Arc<Waiter<V>>, slot: u32) {
+    pub(super) fn follow(&mut self, asked: &Arc<Asked<K, V>>, slot: u32) {
         if self.followers.len() == self.followers.capacity() && self.followers.len() >= SWEPT_FROM {
-            self.followers.retain(|follower| !follower.waiter.is_left_alone());
+            self.followers.retain(|follower| !follower.asked.is_left_alone());
         }
-        self.followers.push(Follower { waiter: Arc::clone(waiter), slot });
+        self.followers.push(Follower { asked: Arc::clone(asked), slot });
     }
 }

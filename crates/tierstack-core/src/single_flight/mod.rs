@@ -17,8 +17,10 @@
 //!    makes it ask once more, on its own.
 //! 8. A load that asks for a key it is itself loaded for, through whatever caches, fails at once.
 
+mod asked;
 mod flight;
 mod flights;
+mod future;
 mod layer;
 mod options;
 mod round;
@@ -26,7 +28,6 @@ mod round;
 mod schedules;
 mod service;
 mod table;
-mod waiter;
 
 pub use flights::Flights;
 pub use layer::SingleFlightLayer;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use smallvec::SmallVec;
 
+use super::asked::Told;
 use super::flights::Flights;
 use super::table::{Batch, FlightId, shared};
-use super::waiter::Told;
 use crate::causes::Causes;
 use crate::counters::Event;
 use crate::recorder::{Doing, Work};
@@ -31,7 +31,7 @@ pub(super) struct Round<K: Key, V: Send + Sync + 'static> {
 
 impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
     pub(super) fn new(flights: Arc<Flights<K, V>>, batches: Vec<Batch<K, V>>) -> Self {
-        let count = batches.iter().map(|led| led.keys.len()).sum();
+        let count = batches.iter().map(|batch| batch.led.len()).sum();
         let mut keys: SmallVec<[K; 1]> = SmallVec::with_capacity(count);
         let mut open: Vec<SmallVec<[FlightId; 1]>> = Vec::with_capacity(count);
         // The keys of one batch are distinct.
@@ -39,11 +39,12 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
         if batches.len() > 1 {
             places.reserve(count);
         }
-        for (batch, led) in batches.iter().enumerate() {
-            for (place, key) in led.keys.iter().enumerate() {
-                let flight = FlightId { batch: batch as u32, place: place as u32 };
+        for (batch, Batch { asked, led, .. }) in batches.iter().enumerate() {
+            for slot in led {
+                let key = &asked.keys[*slot as usize];
                 let next = keys.len();
                 let at = if batches.len() > 1 { *places.entry(key.clone()).or_insert(next) } else { next };
+                let flight = FlightId { key: at as u32, batch: batch as u32, slot: *slot };
                 if at < next {
                     open[at].push(flight);
                     continue;
@@ -59,7 +60,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
     pub(super) fn record(&self, causes: &Causes) -> Option<Doing> {
         let traced = self.flights.options.counters.traced()?;
         let doing = causes.begin(traced, Work::Round, self.keys.len(), None);
-        for part_of in self.batches.iter().filter_map(|batch| batch.part_of.as_ref()) {
+        for part_of in self.batches.iter().filter_map(|batch| batch.asked.part_of.as_ref()) {
             doing.span().id().map(|id| part_of.set(id));
         }
         Some(doing)
@@ -68,7 +69,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
     /// Asks, and tells each key's waiters as soon as it is known.
     pub(super) async fn run(mut self) {
         let Some(first) = self.batches.first() else { return };
-        let below = first.below.below.clone();
+        let below = first.asked.of.below.clone();
         // An impatient caller doesn't cut the others' time short; its own it watches itself. A load has a time of its own.
         let deadline = self.batches.iter().filter_map(|batch| batch.terms.deadline).max();
         let deadline = deadline.filter(|_| self.flights.options.over_l2);
@@ -140,7 +141,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
 
     fn tell(&self, told: Vec<(FlightId, Told<V>)>) {
         if !told.is_empty() {
-            let abandoned = self.flights.table.end(&self.batches, told);
+            let abandoned = self.flights.table.end(&self.batches, &self.keys, told);
             self.flights.options.counters.add(Event::Abandoned, abandoned);
         }
     }

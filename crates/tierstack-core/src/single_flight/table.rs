@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::asked::{Asked, Told};
 use super::flight::{Flight, Follower, Join, PartOf};
-use super::service::Shared;
-use super::waiter::{Told, Waiter, Waiting};
 use crate::bus::Hearing;
 use crate::causes::{Causes, batch_ids};
 use crate::lookup::Extras;
@@ -25,26 +24,24 @@ type Hasher = foldhash::quality::RandomState;
 /// The keys that one lookup leads: looked up together.
 pub(super) struct Batch<K, V> {
     id: u64,
-    pub(super) keys: SmallVec<[K; 1]>,
-    /// The leader's slot of each key.
-    slots: SmallVec<[u32; 1]>,
-    leader: Arc<Waiter<V>>,
+    pub(super) asked: Arc<Asked<K, V>>,
+    /// Which of its keys, by their slots.
+    pub(super) led: SmallVec<[u32; 2]>,
+    /// The lookup's; kept here too, as they are compared under the lock.
     pub(super) terms: Terms,
     pub(super) extras: Option<std::sync::Arc<Extras>>,
-    causes: Causes,
-    /// The span of its round, for those who follow; `None` if nobody is recorded.
-    pub(super) part_of: Option<PartOf>,
     /// Its round is its load, and that is not merged with others.
     alone: bool,
-    /// What it is asked of.
-    pub(super) below: Arc<Shared<K, V>>,
 }
 
-/// One key of one of a round's batches, by its place there.
+/// One key of one of a round's batches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FlightId {
+    /// Its place among the round's keys.
+    pub(super) key: u32,
     pub(super) batch: u32,
-    pub(super) place: u32,
+    /// The leader's slot.
+    pub(super) slot: u32,
 }
 
 impl<K, V> State<K, V> {
@@ -65,9 +62,9 @@ pub(super) struct Table<K, V>(Mutex<State<K, V>>);
 
 struct State<K, V> {
     /// The flight that a lookup of the key may join.
-    joinable: HashMap<K, Flight<V>, Hasher>,
-    /// Followers of flights that nobody may join any more, by batch and place.
-    detached: HashMap<(u64, u32), Vec<Follower<V>>>,
+    joinable: HashMap<K, Flight<K, V>, Hasher>,
+    /// Followers of flights that nobody may join any more, by batch and slot.
+    detached: HashMap<(u64, u32), Vec<Follower<K, V>>>,
     /// Keys led and not ended, detached ones too.
     keys: usize,
     /// Most of them.
@@ -82,8 +79,7 @@ struct State<K, V> {
 }
 
 /// What became of a lookup that entered.
-pub(super) struct Entered<V> {
-    pub(super) waiting: Waiting<V>,
+pub(super) struct Entered {
     pub(super) begin: Begin,
     pub(super) followed: usize,
     pub(super) refused: usize,
@@ -119,52 +115,38 @@ impl<K: Key, V> Table<K, V> {
     /// may join.
     pub(super) fn enter(
         &self,
-        keys: &[K],
-        (terms, extras): (Terms, Option<&std::sync::Arc<Extras>>),
+        asked: &Arc<Asked<K, V>>,
         join: Join,
-        below: &Arc<Shared<K, V>>,
         now: Moment,
         known: impl Fn(&K) -> Option<Answer<V>>,
-    ) -> Entered<V> {
-        let waiter = Arc::new(Waiter::new(keys.len()));
-        let causes = Causes::current();
+    ) -> Entered {
+        let Asked { keys, terms, causes, part_of, .. } = &**asked;
         let mut told: Vec<(u32, Told<V>)> = Vec::new();
         let (mut followed, mut refused) = (0, 0);
-        let part_of = causes.span().map(|_| PartOf::default());
         let mut follows: Vec<PartOf> = Vec::new();
+        let mut led: SmallVec<[u32; 2]> = SmallVec::with_capacity(keys.len());
+        let mut alone = join == Join::Alone;
         let mut state = lock(&self.0);
         let state = &mut *state;
         let (heard, generation) = (state.hearing.heard(now), state.hearing.generation());
-        let mut led = Batch {
-            id: state.next_id(),
-            keys: SmallVec::with_capacity(keys.len()),
-            slots: SmallVec::with_capacity(keys.len()),
-            leader: Arc::clone(&waiter),
-            terms,
-            extras: extras.cloned(),
-            causes,
-            part_of,
-            alone: join == Join::Alone,
-            below: Arc::clone(below),
-        };
+        let id = state.next_id();
         for (slot, key) in keys.iter().enumerate() {
             let slot = slot as u32;
-            let place = led.keys.len() as u32;
             let leads = if matches!(join, Join::Private | Join::Alone) {
-                if state.joinable.get(key).is_some_and(|there| led.causes.contain(there.batch)) {
+                if state.joinable.get(key).is_some_and(|there| causes.contain(there.batch)) {
                     told.push((slot, Told::Outcome(Err(waits_for_itself()))));
                     continue;
                 }
                 state.keys < state.most
             } else {
                 let flight = || Flight {
-                    batch: led.id,
-                    place,
+                    batch: id,
+                    slot,
                     began: now,
                     heard: generation,
                     will_load: !terms.read_l2,
                     accept: terms.accept,
-                    part_of: led.part_of.clone(),
+                    part_of: part_of.clone(),
                     followers: Vec::new(),
                 };
                 let place_of_key = state.joinable.entry(key.clone());
@@ -175,15 +157,15 @@ impl<K: Key, V> Table<K, V> {
                     continue;
                 }
                 match place_of_key {
-                    Place::Occupied(there) if led.causes.contain(there.get().batch) => {
+                    Place::Occupied(there) if causes.contain(there.get().batch) => {
                         told.push((slot, Told::Outcome(Err(waits_for_itself()))));
                         continue;
                     }
                     Place::Occupied(mut there)
                         if there.get().takes(join, terms.accept, now, state.join_for, heard) =>
                     {
-                        there.get_mut().follow(&waiter, slot);
-                        if led.part_of.is_some() && follows.len() < MOST_LINKS {
+                        there.get_mut().follow(asked, slot);
+                        if part_of.is_some() && follows.len() < MOST_LINKS {
                             follows.extend(there.get().part_of.clone());
                         }
                         followed += 1;
@@ -206,18 +188,20 @@ impl<K: Key, V> Table<K, V> {
                 continue;
             }
             state.keys += 1;
-            led.alone |= state.join_for.is_none() && key.loads_alone();
-            led.keys.push(key.clone());
-            led.slots.push(slot);
+            alone |= state.join_for.is_none() && key.loads_alone();
+            led.push(slot);
         }
-        let begin = match led.keys.len() {
+        let begin = match led.len() {
             0 => Begin::Nothing,
-            count => state.rounds.push(count, led),
+            count => {
+                let (asked, extras) = (Arc::clone(asked), asked.extras.clone());
+                state.rounds.push(count, Batch { id, asked, led, terms: *terms, extras, alone })
+            }
         };
         if !told.is_empty() {
-            waiter.tell(told.into_iter());
+            asked.tell(told.into_iter());
         }
-        Entered { waiting: Waiting(waiter), begin, followed, refused, follows }
+        Entered { begin, followed, refused, follows }
     }
 
     /// The batches of a round that was begun, and what they are loaded for.
@@ -225,8 +209,8 @@ impl<K: Key, V> Table<K, V> {
         let mut state = lock(&self.0);
         let (batches, begin) = state.rounds.take(|a, b| kind(a) == kind(b) && !a.alone && !b.alone);
         for batch in batches.iter().filter(|batch| !batch.terms.read_l2) {
-            for key in &batch.keys {
-                if let Some(flight) = state.joinable.get_mut(key)
+            for slot in &batch.led {
+                if let Some(flight) = state.joinable.get_mut(&batch.asked.keys[*slot as usize])
                     && flight.batch == batch.id
                 {
                     flight.will_load = false;
@@ -235,7 +219,7 @@ impl<K: Key, V> Table<K, V> {
         }
         drop(state);
         let ids = batches.iter().map(|batch| batch.id);
-        let causes = Causes::of(ids, batches.iter().map(|batch| &batch.causes));
+        let causes = Causes::of(ids, batches.iter().map(|batch| &batch.asked.causes));
         (batches, causes, begin)
     }
 
@@ -255,19 +239,24 @@ impl<K: Key, V> Table<K, V> {
 
     /// Ends flights of `batches`: tells all who wait for them, and lets nobody else join. Says for how many nobody waited
     /// any more.
-    pub(super) fn end(&self, batches: &[Batch<K, V>], mut told: Vec<(FlightId, Told<V>)>) -> usize {
-        let mut followed: Vec<(usize, Vec<Follower<V>>)> = Vec::new();
+    pub(super) fn end(
+        &self,
+        batches: &[Batch<K, V>],
+        keys: &[K],
+        mut told: Vec<(FlightId, Told<V>)>,
+    ) -> usize {
+        let mut followed: Vec<(usize, Vec<Follower<K, V>>)> = Vec::new();
         let mut state = lock(&self.0);
-        for (at, (FlightId { batch, place }, _)) in told.iter().enumerate() {
+        for (at, (FlightId { key, batch, slot }, _)) in told.iter().enumerate() {
             let batch = &batches[*batch as usize];
-            let key = &batch.keys[*place as usize];
+            let key = &keys[*key as usize];
             let followers = match state.joinable.remove(key) {
                 Some(own) if own.batch == batch.id => own.followers,
                 other => {
                     if let Some(other) = other {
                         state.joinable.insert(key.clone(), other);
                     }
-                    state.detached.remove(&(batch.id, *place)).unwrap_or_default()
+                    state.detached.remove(&(batch.id, *slot)).unwrap_or_default()
                 }
             };
             if !followers.is_empty() {
@@ -280,11 +269,11 @@ impl<K: Key, V> Table<K, V> {
         let mut followers_wait = 0;
         for (at, followers) in followed {
             let (flight, told) = &told[at];
-            let led = !batches[flight.batch as usize].leader.is_left_alone();
+            let led = !batches[flight.batch as usize].asked.is_left_alone();
             let mut waited_for = false;
-            for Follower { waiter, slot } in followers {
-                waited_for |= !waiter.is_left_alone();
-                waiter.tell(std::iter::once((slot, followed_by(shared(told)))));
+            for Follower { asked, slot } in followers {
+                waited_for |= !asked.is_left_alone();
+                asked.tell(std::iter::once((slot, followed_by(shared(told)))));
             }
             followers_wait += usize::from(waited_for && !led);
         }
@@ -295,8 +284,7 @@ impl<K: Key, V> Table<K, V> {
             let of = *of;
             let batch = &batches[of as usize];
             let own = std::iter::from_fn(|| rest.next_if(|(flight, _)| flight.batch == of));
-            let own = own.map(|(flight, told)| (batch.slots[flight.place as usize], told));
-            unled += batch.leader.tell(own);
+            unled += batch.asked.tell(own.map(|(flight, told)| (flight.slot, told)));
         }
         unled - followers_wait
     }
@@ -326,9 +314,9 @@ impl<K: Key, V> Table<K, V> {
     }
 }
 
-fn detach<V>(detached: &mut HashMap<(u64, u32), Vec<Follower<V>>>, flight: Flight<V>) {
+fn detach<K, V>(detached: &mut HashMap<(u64, u32), Vec<Follower<K, V>>>, flight: Flight<K, V>) {
     if !flight.followers.is_empty() {
-        detached.insert((flight.batch, flight.place), flight.followers);
+        detached.insert((flight.batch, flight.slot), flight.followers);
     }
 }
 

@@ -39,6 +39,10 @@ impl Handle {
     }
 }
 
+pub(crate) fn in_runtime() -> bool {
+    true
+}
+
 /// A timer this long never ends.
 const NEVER: Duration = Duration::from_secs(3_600);
 
