@@ -61,6 +61,16 @@ impl<T> Rounds<T> {
         self.keys
     }
 
+    /// Whether an item that is added now is taken at once, by a round that starts; unless it doesn't fit there.
+    pub(crate) fn takes_at_once(&self) -> bool {
+        self.starting > 0 || self.under_way < self.limits.at_once.min(self.limits.in_flight)
+    }
+
+    /// The items that wait, the oldest first.
+    pub(crate) fn waiting_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
+        self.waiting.iter_mut().map(|(_, item)| item)
+    }
+
     /// Adds an item of so many keys.
     pub(crate) fn push(&mut self, keys: usize, item: T) -> Begin {
         self.waiting.push_back((keys, item));

@@ -5,7 +5,7 @@
 mod scheduled;
 
 #[cfg(shuttle)]
-pub(crate) use scheduled::{Handle, in_runtime, sleep};
+pub(crate) use scheduled::{Handle, RuntimeId, runtime, sleep};
 #[cfg(shuttle)]
 pub(crate) use shuttle::future::yield_now;
 #[cfg(shuttle)]
@@ -14,12 +14,12 @@ pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
 #[cfg(not(shuttle))]
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 #[cfg(not(shuttle))]
-pub(crate) use tokio::{runtime::Handle, task::yield_now, time::sleep};
+pub(crate) use tokio::{runtime::Handle, runtime::Id as RuntimeId, task::yield_now, time::sleep};
 
-/// Whether tasks can be spawned here. Within a task it counts no reference, which all threads would share.
+/// The runtime whose tasks can be spawned here, if there is one.
 #[cfg(not(shuttle))]
-pub(crate) fn in_runtime() -> bool {
-    tokio::task::try_id().is_some() || Handle::try_current().is_ok()
+pub(crate) fn runtime() -> Option<RuntimeId> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 /// Locks, whatever became of who held the lock before: what it guards is whole between any two statements that may panic.

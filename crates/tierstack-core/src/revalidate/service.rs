@@ -6,9 +6,8 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::refreshes::{Begun, Ended, Refreshes};
@@ -41,6 +40,7 @@ where
     K: Key,
     V: Send + Sync + 'static,
     S: Inner<K, V> + Sync,
+    S::Future: Unpin,
 {
     type Response = Answers<K, V>;
     type Error = Error;
@@ -59,15 +59,12 @@ where
     }
 }
 
-pin_project! {
-    /// The future of a [`RevalidateService`].
-    pub struct ResponseFuture<K, V, S, F> {
-        #[pin]
-        answers: F,
-        terms: Terms,
-        // `None` if the lookup takes no stale answers.
-        behind: Option<Arc<Behind<K, V, S>>>,
-    }
+/// The future of a [`RevalidateService`].
+pub struct ResponseFuture<K, V, S, F> {
+    answers: F,
+    terms: Terms,
+    /// `None` if the lookup takes no stale answers.
+    behind: Option<Arc<Behind<K, V, S>>>,
 }
 
 impl<K, V, S> Future for ResponseFuture<K, V, S, S::Future>
@@ -75,17 +72,19 @@ where
     K: Key,
     V: Send + Sync + 'static,
     S: Inner<K, V> + Sync,
+    S::Future: Unpin,
 {
     type Output = Result<Answers<K, V>, Error>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answers = ready!(this.answers.poll(cx)).map_err(failed)?;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Poll::Ready(answers) = Pin::new(&mut this.answers).poll(cx) else { return Poll::Pending };
+        let answers = answers.map_err(failed)?;
         if let Some(behind) = &this.behind
             && answers.iter().any(|(_, outcome)| is_stale(outcome))
         {
-            behind.refresh(&answers, *this.terms);
+            behind.refresh(&answers, this.terms);
         }
         Poll::Ready(Ok(answers))
     }

@@ -1,6 +1,6 @@
 //! One lookup in the table: what it asks, and what it is told of its keys, whoever looks them up.
 
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use smallvec::SmallVec;
 
@@ -40,11 +40,24 @@ pub(super) struct Asked<K, V> {
     slots: Mutex<Slots<V>>,
 }
 
+/// How far a lookup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Every slot is filled.
+    Told,
+    /// It waits, and is woken by its deadline at the latest.
+    Watched,
+    /// It waits, and has to watch its deadline itself.
+    Unwatched,
+}
+
 struct Slots<V> {
     told: AllTold<V>,
     /// How many are empty.
     left: usize,
     waker: Option<Waker>,
+    /// The rounds of its keys look after it until its deadline: it needs no timer.
+    watched: bool,
     /// The lookup is gone.
     left_alone: bool,
 }
@@ -60,7 +73,7 @@ impl<K, V> Asked<K, V> {
         let causes = Causes::current();
         let part_of = causes.span().map(|_| PartOf::default());
         let told: AllTold<V> = keys.iter().map(|_| None).collect();
-        let slots = Slots { left: told.len(), told, waker: None, left_alone: false };
+        let slots = Slots { left: told.len(), told, waker: None, watched: true, left_alone: false };
         Asked { keys, terms, extras, causes, part_of, of, slots: Mutex::new(slots) }
     }
 
@@ -87,17 +100,27 @@ impl<K, V> Asked<K, V> {
         0
     }
 
-    /// Whether every slot is filled; wakes whoever asked last when it is.
-    pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// How far it is; whoever asked last is woken when that changes.
+    pub(super) fn progress(&self, cx: &mut Context<'_>) -> Progress {
         let mut slots = lock(&self.slots);
         if slots.left == 0 {
-            return Poll::Ready(());
+            return Progress::Told;
         }
         match &mut slots.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             empty => *empty = Some(cx.waker().clone()),
         }
-        Poll::Pending
+        if slots.watched { Progress::Watched } else { Progress::Unwatched }
+    }
+
+    /// Lets it look after its own deadline.
+    pub(super) fn unwatch(&self) {
+        let mut slots = lock(&self.slots);
+        let waker = if std::mem::take(&mut slots.watched) { slots.waker.take() } else { None };
+        drop(slots);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Whether the lookup is gone.

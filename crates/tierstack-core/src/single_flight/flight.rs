@@ -38,6 +38,8 @@ pub(super) struct Flight<K, V> {
     /// A stale entry below will not answer it.
     pub(super) accept: Accept,
     pub(super) part_of: Option<PartOf>,
+    /// By when its round lets go of those who wait without a timer; `None` if no round looks after them.
+    pub(super) watched_until: Option<Moment>,
     pub(super) followers: Vec<Follower<K, V>>,
 }
 

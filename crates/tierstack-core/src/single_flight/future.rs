@@ -6,75 +6,65 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use pin_project_lite::pin_project;
 use smallvec::SmallVec;
 use tokio::time::Sleep;
 
-use super::asked::{AllTold, Asked, Told, Waiting};
+use super::asked::{AllTold, Asked, Progress, Told, Waiting};
 use super::flight::{Join, PartOf};
 use super::service::Shared;
 use super::table::Entered;
 use crate::counters::Event;
 use crate::freshness::satisfies;
 use crate::tier::BoxFuture;
-use crate::{Answers, Error, ErrorKind, Key, Level, Lookup, Outcome, Terms, sync};
+use crate::{Answers, Error, ErrorKind, Key, Level, Lookup, Moment, Outcome, Terms, sync};
 
-pin_project! {
-    /// The future of a [`SingleFlightService`](super::SingleFlightService).
-    ///
-    /// Written out, so that a lookup has one box, and holds no more than it waits with.
-    pub struct ResponseFuture<K, V> {
-        #[pin]
-        stage: Stage<K, V>,
-    }
+/// The future of a [`SingleFlightService`](super::SingleFlightService).
+///
+/// Written out, so that a lookup has one box, and holds no more than it waits with.
+pub struct ResponseFuture<K, V>(Stage<K, V>);
+
+type New<K, V> = (Arc<Shared<K, V>>, Lookup<K>);
+
+enum Stage<K, V> {
+    /// Not polled yet.
+    New(Option<New<K, V>>),
+    Waits(Wait<K, V>, Join),
+    /// What few do: it is passed on, or asks again.
+    Boxed(BoxFuture<'static, Result<Answers<K, V>, Error>>),
 }
 
-pin_project! {
-    #[project = StageMut]
-    enum Stage<K, V> {
-        /// Not polled yet.
-        New { asked: Option<(Arc<Shared<K, V>>, Lookup<K>)> },
-        Waits { join: Join, #[pin] wait: Wait<K, V> },
-        /// What few do: it is passed on, or asks again.
-        Boxed { answers: BoxFuture<'static, Result<Answers<K, V>, Error>> },
-    }
-}
+// Nothing in it is pinned but the boxes, which are `Unpin`.
+impl<K, V> Unpin for ResponseFuture<K, V> {}
 
 impl<K, V> ResponseFuture<K, V> {
     pub(super) fn new(shared: Arc<Shared<K, V>>, lookup: Lookup<K>) -> Self {
-        ResponseFuture { stage: Stage::New { asked: Some((shared, lookup)) } }
+        ResponseFuture(Stage::New(Some((shared, lookup))))
     }
 }
 
 impl<K: Key, V: Send + Sync + 'static> Future for ResponseFuture<K, V> {
     type Output = Result<Answers<K, V>, Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut stage = self.project().stage;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let next = match stage.as_mut().project() {
-                StageMut::New { asked } => {
-                    let (shared, lookup) = asked.take().expect("not polled after it was ready");
-                    Stage::begin(shared, lookup)?
-                }
-                StageMut::Waits { join, mut wait } => {
-                    let told = ready!(wait.as_mut().poll(cx));
+            self.0 = match &mut self.0 {
+                Stage::New(asked) => Stage::begin(asked.take().expect("not polled after it was ready"))?,
+                Stage::Waits(wait, join) => {
+                    let told = ready!(Pin::new(&mut *wait).poll(cx));
                     let asked = &wait.waiting.0;
                     if !told.iter().flatten().any(|told| is_for_others(told, &asked.terms)) {
                         return Poll::Ready(Ok(answers(asked, told)));
                     }
-                    let again = ask_again(sync::Arc::clone(asked), told, *join);
-                    Stage::Boxed { answers: Box::pin(again) }
+                    Stage::Boxed(Box::pin(ask_again(sync::Arc::clone(asked), told, *join)))
                 }
-                StageMut::Boxed { answers } => return answers.as_mut().poll(cx),
+                Stage::Boxed(answers) => return answers.as_mut().poll(cx),
             };
-            stage.set(next);
         }
     }
 }
 
 impl<K: Key, V: Send + Sync + 'static> Stage<K, V> {
-    fn begin(shared: Arc<Shared<K, V>>, lookup: Lookup<K>) -> Result<Self, Error> {
+    fn begin((shared, lookup): New<K, V>) -> Result<Self, Error> {
         let options = &shared.flights.options;
         let (mut terms, extras) = (lookup.terms, lookup.extras.clone());
         let deadline = || options.clock.coarse().plus(options.settings.lookup_timeout);
@@ -82,13 +72,13 @@ impl<K: Key, V: Send + Sync + 'static> Stage<K, V> {
         if !terms.load {
             // It loads nothing that others could wait for, and should not wait for a load.
             let lookup = Lookup::distinct(lookup.into_keys(), terms).with(extras);
-            return Ok(Stage::Boxed { answers: shared.below.ask_boxed(lookup) });
+            return Ok(Stage::Boxed(shared.below.ask_boxed(lookup)));
         }
-        if !sync::in_runtime() {
+        let Some(runtime) = sync::runtime() else {
             return Err(Error::invalid(
                 "a lookup that loads was asked outside a tokio runtime: ask it inside one",
             ));
-        }
+        };
         let join = match terms {
             Terms { use_l2: false, .. } if options.over_l2 => Join::Private,
             Terms { read_l2: false, .. } => Join::NotBegun,
@@ -97,54 +87,62 @@ impl<K: Key, V: Send + Sync + 'static> Stage<K, V> {
             _ => Join::Any,
         };
         let asked = Asked::new(shared, lookup.into_keys(), terms, extras);
-        Ok(Stage::Waits { join, wait: Wait::begin(asked, join) })
+        Ok(Stage::Waits(Wait::begin(asked, join, runtime), join))
     }
 }
 
-pin_project! {
-    /// Waits until all keys of a lookup are told, or its deadline passes.
-    struct Wait<K, V> {
-        waiting: Waiting<K, V>,
-        follows: Vec<PartOf>,
-        #[pin]
-        timer: Option<Sleep>,
-    }
+/// Waits until all keys of a lookup are told, or its deadline passes.
+struct Wait<K, V> {
+    waiting: Waiting<K, V>,
+    follows: Vec<PartOf>,
+    /// Once no round looks after it.
+    timer: Option<Pin<Box<Sleep>>>,
 }
+
+impl<K, V> Unpin for Wait<K, V> {}
 
 impl<K: Key, V: Send + Sync + 'static> Wait<K, V> {
     /// Enters a lookup into the table, and starts what is to be started.
-    fn begin(asked: Asked<K, V>, join: Join) -> Self {
+    fn begin(asked: Asked<K, V>, join: Join, runtime: sync::RuntimeId) -> Self {
         let waiting = Waiting(sync::Arc::new(asked));
         let asked = &*waiting.0;
         let flights = &asked.of.flights;
         let now = flights.options.clock.coarse();
         let store = flights.store.as_ref().filter(|_| asked.terms.read_l1 && join == Join::Any);
         let known = |key: &K| store?.answer(key, now, asked.terms.accept);
-        let Entered { begin, followed, refused, follows } = flights.table.enter(&waiting.0, join, now, known);
+        let Entered { begin, followed, refused, follows } =
+            flights.table.enter(&waiting.0, join, (now, runtime), known);
         flights.begin(begin);
         let counters = &flights.options.counters;
         counters.add(Event::Follow, followed);
         counters.add(Event::Overload, refused);
-        let timer = asked.terms.deadline.and_then(|deadline| flights.options.clock.timer(deadline));
-        Wait { waiting, follows, timer }
+        Wait { waiting, follows, timer: None }
     }
 }
 
 impl<K, V> Future for Wait<K, V> {
     type Output = AllTold<V>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AllTold<V>> {
-        let this = self.project();
-        let asked = &this.waiting.0;
-        if asked.poll_told(cx).is_pending() {
-            let Some(timer) = this.timer.as_pin_mut() else { return Poll::Pending };
-            ready!(timer.poll(cx));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AllTold<V>> {
+        let Wait { waiting, follows, timer } = &mut *self;
+        let asked = &waiting.0;
+        match asked.progress(cx) {
+            Progress::Told => {}
+            Progress::Watched => return Poll::Pending,
+            Progress::Unwatched => {
+                if timer.is_none() {
+                    let deadline = asked.terms.deadline.unwrap_or(Moment::NEVER);
+                    *timer = asked.of.flights.options.clock.timer(deadline).map(Box::pin);
+                }
+                let Some(timer) = timer else { return Poll::Pending };
+                ready!(timer.as_mut().poll(cx));
+            }
         }
-        if !this.follows.is_empty() {
-            asked.causes.link(this.follows.iter().filter_map(|part_of| part_of.get().copied()));
+        if !follows.is_empty() {
+            asked.causes.link(follows.iter().filter_map(|part_of| part_of.get().copied()));
         }
         // Late or not, what is known by then is told.
-        Poll::Ready(this.waiting.leave())
+        Poll::Ready(waiting.leave())
     }
 }
 
@@ -188,7 +186,8 @@ async fn enter_again<K: Key, V: Send + Sync + 'static>(
     }
     let keys = places.iter().map(|at| first.keys[*at].clone()).collect();
     let again = Asked::new(Arc::clone(&first.of), keys, first.terms, first.extras.clone());
-    let told = Wait::begin(again, join).await;
+    let Some(runtime) = sync::runtime() else { return };
+    let told = Wait::begin(again, join, runtime).await;
     for (at, told) in places.into_iter().zip(told) {
         all[at] = told;
     }

@@ -1,11 +1,15 @@
 //! One round: batches looked up together, in a task of their own.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures_util::StreamExt;
 use smallvec::SmallVec;
+use tokio::time::Sleep;
 
 use super::asked::Told;
 use super::flights::Flights;
@@ -84,7 +88,8 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
             self.reserved = store.reserve_all(&self.keys);
         }
         let lookup = Lookup::distinct(self.keys.clone(), terms).with(first.extras.clone());
-        let asked = below.ask(lookup).await;
+        let mut watch = Watch::over(&self);
+        let asked = watch.during(&self, below.ask_boxed(lookup)).await;
         self.give_place_back();
         let mut answers = match asked {
             Ok(answers) if self.are_asked(&answers) => answers,
@@ -103,7 +108,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
         let known = answers.into_iter().map(|(_, outcome)| outcome).enumerate();
         self.end(known.filter(|(_, outcome)| is_last || !matches!(outcome, Ok(None))));
         if let Some(mut rest) = rest {
-            while let Some(part) = rest.next().await {
+            while let Some(part) = watch.during(&self, rest.next()).await {
                 self.end(part.into_iter());
             }
             // Whatever a service left out, nothing is known about.
@@ -151,6 +156,36 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
             let begin = self.flights.table.ended();
             self.flights.begin(begin);
         }
+    }
+}
+
+/// The timer of a round, in place of one for each lookup that waits for it: when the first of their deadlines passes, all of
+/// them look after their own.
+struct Watch(Option<Pin<Box<Sleep>>>);
+
+impl Watch {
+    fn over<K: Key, V: Send + Sync + 'static>(round: &Round<K, V>) -> Self {
+        let first = round.batches.iter().filter_map(Batch::watched_until).min();
+        Watch(first.and_then(|first| round.flights.options.clock.timer(first)).map(Box::pin))
+    }
+
+    /// Does work of the round.
+    async fn during<K: Key, V: Send + Sync + 'static, W: Future + Unpin>(
+        &mut self,
+        round: &Round<K, V>,
+        mut work: W,
+    ) -> W::Output {
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = Pin::new(&mut work).poll(cx) {
+                return Poll::Ready(output);
+            }
+            if self.0.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+                self.0 = None;
+                round.flights.table.unwatch(&round.batches);
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 

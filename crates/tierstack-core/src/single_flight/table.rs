@@ -16,7 +16,7 @@ use crate::bus::Hearing;
 use crate::causes::{Causes, batch_ids};
 use crate::lookup::Extras;
 use crate::rounds::{Begin, Limits, Rounds};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, RuntimeId, lock};
 use crate::{Answer, Error, ErrorKind, Keep, Key, Moment, Outcome, Terms};
 
 type Hasher = foldhash::quality::RandomState;
@@ -32,6 +32,8 @@ pub(super) struct Batch<K, V> {
     pub(super) extras: Option<std::sync::Arc<Extras>>,
     /// Its round is its load, and that is not merged with others.
     alone: bool,
+    /// Whether its round looks after those who wait for it.
+    watched: bool,
 }
 
 /// One key of one of a round's batches.
@@ -44,7 +46,26 @@ pub(super) struct FlightId {
     pub(super) slot: u32,
 }
 
+impl<K, V> Batch<K, V> {
+    /// Until when its round looks after those who wait for it; `None` if it doesn't.
+    pub(super) fn watched_until(&self) -> Option<Moment> {
+        self.terms.deadline.filter(|_| self.watched)
+    }
+}
+
+/// Lookups of several runtimes were entered: one may stand still while another waits for its tasks.
+#[derive(Clone, Copy, Debug)]
+struct Several;
+
 impl<K, V> State<K, V> {
+    fn is_in_one_runtime(&mut self, runtime: RuntimeId) -> bool {
+        let known = self.runtime.get_or_insert(Ok(runtime));
+        if known.is_ok_and(|known| known != runtime) {
+            *known = Err(Several);
+        }
+        known.is_ok()
+    }
+
     fn next_id(&mut self) -> u64 {
         loop {
             if let Some(id) = self.ids.next() {
@@ -74,6 +95,8 @@ struct State<K, V> {
     /// Whether an invalidation of a key would have detached its flight: then it may be joined for as long as it takes.
     hearing: std::sync::Arc<Hearing>,
     rounds: Rounds<Batch<K, V>>,
+    /// The runtime of those who asked; an error once there were several.
+    runtime: Option<Result<RuntimeId, Several>>,
     /// For the batches to come.
     ids: Range<u64>,
 }
@@ -104,6 +127,7 @@ impl<K: Key, V> Table<K, V> {
             join_for,
             hearing,
             rounds: Rounds::new(limits),
+            runtime: None,
             ids: batch_ids(),
         }))
     }
@@ -117,7 +141,7 @@ impl<K: Key, V> Table<K, V> {
         &self,
         asked: &Arc<Asked<K, V>>,
         join: Join,
-        now: Moment,
+        (now, runtime): (Moment, RuntimeId),
         known: impl Fn(&K) -> Option<Answer<V>>,
     ) -> Entered {
         let Asked { keys, terms, causes, part_of, .. } = &**asked;
@@ -130,6 +154,11 @@ impl<K: Key, V> Table<K, V> {
         let state = &mut *state;
         let (heard, generation) = (state.hearing.heard(now), state.hearing.generation());
         let id = state.next_id();
+        // What waits for a round to begin has a timer of its own.
+        let in_one_runtime = state.is_in_one_runtime(runtime);
+        let is_led_watched = in_one_runtime && state.rounds.takes_at_once();
+        let deadline = terms.deadline.unwrap_or(Moment::NEVER);
+        let mut is_watched = in_one_runtime;
         for (slot, key) in keys.iter().enumerate() {
             let slot = slot as u32;
             let leads = if matches!(join, Join::Private | Join::Alone) {
@@ -147,6 +176,7 @@ impl<K: Key, V> Table<K, V> {
                     will_load: !terms.read_l2,
                     accept: terms.accept,
                     part_of: part_of.clone(),
+                    watched_until: is_led_watched.then_some(deadline),
                     followers: Vec::new(),
                 };
                 let place_of_key = state.joinable.entry(key.clone());
@@ -165,6 +195,7 @@ impl<K: Key, V> Table<K, V> {
                         if there.get().takes(join, terms.accept, now, state.join_for, heard) =>
                     {
                         there.get_mut().follow(asked, slot);
+                        is_watched &= there.get().watched_until.is_some_and(|until| until <= deadline);
                         if part_of.is_some() && follows.len() < MOST_LINKS {
                             follows.extend(there.get().part_of.clone());
                         }
@@ -194,19 +225,25 @@ impl<K: Key, V> Table<K, V> {
         let begin = match led.len() {
             0 => Begin::Nothing,
             count => {
+                is_watched &= is_led_watched;
                 let (asked, extras) = (Arc::clone(asked), asked.extras.clone());
-                state.rounds.push(count, Batch { id, asked, led, terms: *terms, extras, alone })
+                let (terms, watched) = (*terms, is_led_watched);
+                state.rounds.push(count, Batch { id, asked, led, terms, extras, alone, watched })
             }
         };
         if !told.is_empty() {
             asked.tell(told.into_iter());
+        }
+        if !is_watched {
+            asked.unwatch();
         }
         Entered { begin, followed, refused, follows }
     }
 
     /// The batches of a round that was begun, and what they are loaded for.
     pub(super) fn take(&self) -> (Vec<Batch<K, V>>, Causes, Begin) {
-        let mut state = lock(&self.0);
+        let mut guard = lock(&self.0);
+        let state = &mut *guard;
         let (batches, begin) = state.rounds.take(|a, b| kind(a) == kind(b) && !a.alone && !b.alone);
         for batch in batches.iter().filter(|batch| !batch.terms.read_l2) {
             for slot in &batch.led {
@@ -217,10 +254,32 @@ impl<K: Key, V> Table<K, V> {
                 }
             }
         }
-        drop(state);
+        let mut left = Vec::new();
+        if begin != Begin::Round {
+            // What it left behind, no round takes at once.
+            let State { rounds, joinable, detached, .. } = state;
+            for batch in rounds.waiting_mut().filter(|batch| batch.watched) {
+                batch.watched = false;
+                who_wait(joinable, detached, batch, &mut left);
+            }
+        }
+        drop(guard);
+        left.iter().for_each(|asked| asked.unwatch());
         let ids = batches.iter().map(|batch| batch.id);
         let causes = Causes::of(ids, batches.iter().map(|batch| &batch.asked.causes));
         (batches, causes, begin)
+    }
+
+    /// Lets those who wait for `batches` look after their own deadlines, and those who will.
+    pub(super) fn unwatch(&self, batches: &[Batch<K, V>]) {
+        let mut all = Vec::new();
+        let mut state = lock(&self.0);
+        let State { joinable, detached, .. } = &mut *state;
+        for batch in batches.iter().filter(|batch| batch.watched) {
+            who_wait(joinable, detached, batch, &mut all);
+        }
+        drop(state);
+        all.iter().for_each(|asked| asked.unwatch());
     }
 
     /// The round trip of a round ended.
@@ -311,6 +370,26 @@ impl<K: Key, V> Table<K, V> {
     pub(super) fn len(&self) -> (usize, usize) {
         let state = lock(&self.0);
         (state.keys, state.joinable.len() + state.detached.len())
+    }
+}
+
+/// Adds who waits for the flights of a batch, which no round watches from now on.
+fn who_wait<K: Key, V>(
+    joinable: &mut HashMap<K, Flight<K, V>, Hasher>,
+    detached: &HashMap<(u64, u32), Vec<Follower<K, V>>>,
+    batch: &Batch<K, V>,
+    all: &mut Vec<Arc<Asked<K, V>>>,
+) {
+    all.push(Arc::clone(&batch.asked));
+    for slot in &batch.led {
+        let followers = match joinable.get_mut(&batch.asked.keys[*slot as usize]) {
+            Some(own) if own.batch == batch.id => {
+                own.watched_until = None;
+                Some(&own.followers)
+            }
+            _ => detached.get(&(batch.id, *slot)),
+        };
+        all.extend(followers.into_iter().flatten().map(|follower| Arc::clone(&follower.asked)));
     }
 }
 
