@@ -20,3 +20,4 @@ mod sharing;
 mod shutdown;
 mod stampede;
 mod terms;
+mod watching;

@@ -16,8 +16,13 @@ tokio::task_local! {
 }
 
 /// The batches of keys, of any cache, whose load the task at hand is part of. A task that the loader spawns has none.
+///
+/// One pointer, as each lookup under way holds it, and few have any.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Causes {
+pub(crate) struct Causes(Option<Arc<Parts>>);
+
+#[derive(Clone, Debug, Default)]
+struct Parts {
     ids: Option<Arc<[u64]>>,
     /// What is recorded of it; `None` without a recorder.
     span: Option<Arc<dyn Span>>,
@@ -38,11 +43,11 @@ impl Causes {
     ) -> Self {
         let mut all: Vec<u64> = own.collect();
         for causes in several.clone() {
-            all.extend(causes.ids.iter().flat_map(|ids| ids.iter().copied()));
+            all.extend(causes.0.iter().flat_map(|parts| parts.ids.iter()).flat_map(|ids| ids.iter()));
         }
         let spans = || {
-            several.clone().flat_map(|causes| {
-                causes.span.iter().chain(causes.others.iter().flat_map(|others| others.iter()))
+            several.clone().flat_map(|causes| causes.0.iter()).flat_map(|parts| {
+                parts.span.iter().chain(parts.others.iter().flat_map(|others| others.iter()))
             })
         };
         // Of one that is not recorded, nobody would see what is part of it.
@@ -50,31 +55,31 @@ impl Causes {
         let id = span.as_ref().and_then(|span| span.id());
         let others: Vec<Arc<dyn Span>> =
             spans().filter(|other| other.id().is_some() && other.id() != id).cloned().collect();
-        Causes {
-            ids: (!all.is_empty()).then(|| all.into()),
-            span,
-            others: (!others.is_empty()).then(|| others.into()),
-        }
+        let ids = (!all.is_empty()).then(|| all.into());
+        let others = (!others.is_empty()).then(|| others.into());
+        let is_empty = ids.is_none() && span.is_none() && others.is_none();
+        Causes((!is_empty).then(|| Arc::new(Parts { ids, span, others })))
     }
 
     /// Whether a batch is among them.
     pub(crate) fn contain(&self, batch: u64) -> bool {
-        self.ids.as_ref().is_some_and(|ids| ids.contains(&batch))
+        self.0.as_ref().and_then(|parts| parts.ids.as_ref()).is_some_and(|ids| ids.contains(&batch))
     }
 
     /// The span that what is done now is part of.
     pub(crate) fn span(&self) -> Option<&Arc<dyn Span>> {
-        self.span.as_ref()
+        self.0.as_ref()?.span.as_ref()
     }
 
     /// The same, within a span that was begun for them.
     pub(crate) fn within(self, span: Arc<dyn Span>) -> Self {
-        Causes { span: Some(span), others: None, ..self }
+        let ids = self.0.as_ref().and_then(|parts| parts.ids.clone());
+        Causes(Some(Arc::new(Parts { ids, span: Some(span), others: None })))
     }
 
     /// Links their span to others, to each once.
     pub(crate) fn link(&self, to: impl Iterator<Item = SpanId>) {
-        let Some(span) = &self.span else { return };
+        let Some(span) = self.span() else { return };
         let mut linked: Vec<SpanId> = Vec::new();
         for id in to {
             if !linked.contains(&id) {
@@ -87,11 +92,12 @@ impl Causes {
     /// Begins work for these, and links to it those that it is not part of.
     pub(crate) fn begin(&self, traced: &Traced, work: Work, keys: usize, system: Option<System>) -> Doing {
         let mut doing = None;
-        if let Some(span) = &self.span {
+        if let Some(span) = self.span() {
             span.within(&mut || doing = Some(traced.ask(work, keys, system.clone())));
         }
         let doing = doing.unwrap_or_else(|| traced.ask(work, keys, system));
-        if let (Some(id), Some(others)) = (doing.span().id(), &self.others) {
+        let others = self.0.as_ref().and_then(|parts| parts.others.as_ref());
+        if let (Some(id), Some(others)) = (doing.span().id(), others) {
             others.iter().for_each(|other| other.link(id));
         }
         doing
@@ -103,7 +109,7 @@ impl Causes {
         if cfg!(shuttle) {
             return work.await;
         }
-        match self.span.clone() {
+        match self.span().cloned() {
             None => CAUSES.scope(self, work).await,
             Some(span) => CAUSES.scope(self, within(span, work)).await,
         }
