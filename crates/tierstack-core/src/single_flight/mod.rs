@@ -3,7 +3,8 @@
 //! 1. The first to ask for a key *leads* it; who asks meanwhile *follows*. A batch leads the keys it asked first and
 //!    follows for the rest; it is answered when its own keys are known.
 //! 2. What is led is looked up in tasks of their own. A caller that is dropped, or held without being polled, or impatient,
-//!    stops nobody: each waits until its own deadline.
+//!    stops nobody: each waits until its own deadline. The round looks after the deadlines of those who wait for it, by one
+//!    timer, until the first of them passes, or something else could hold it up: from then on each looks after its own.
 //! 3. What is led while a round trip is under way goes in the next one, together; a lone caller waits for no timer. Rounds
 //!    are bounded in keys and in number ([`Settings::max_batch`](crate::Settings::max_batch), `reads_in_flight`,
 //!    `loads_in_flight`).
