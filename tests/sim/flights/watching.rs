@@ -108,13 +108,13 @@ fn who_follows_a_round_of_a_runtime_that_stands_still_leaves_by_its_deadline() {
     let rig = Rig::new(Shape::NoL2);
     rig.origin.always(End::Never);
     let films = rig.films();
-    let leader = still.block_on(async {
+    let mut leader = None;
+    still.block_on(async {
         // With less time than who follows: else he would have a timer of his own anyway.
-        let leader = look(&films, Lookup::one(1).deadline(rig.in_ms(100)));
+        leader = Some(look(&films, Lookup::one(1).deadline(rig.in_ms(100))));
         while rig.origin.loads() == 0 {
             tokio::task::yield_now().await;
         }
-        leader
     });
     runs.block_on(async {
         let follower = look(&films, Lookup::one(1).deadline(rig.in_ms(200)));
