@@ -67,7 +67,7 @@ impl<T> Rounds<T> {
     }
 
     /// The items that wait, the oldest first.
-    pub(crate) fn waiting_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
+    pub(crate) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.waiting.iter_mut().map(|(_, item)| item)
     }
 

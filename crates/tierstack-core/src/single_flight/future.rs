@@ -186,7 +186,11 @@ async fn enter_again<K: Key, V: Send + Sync + 'static>(
     }
     let keys = places.iter().map(|at| first.keys[*at].clone()).collect();
     let again = Asked::new(Arc::clone(&first.of), keys, first.terms, first.extras.clone());
-    let Some(runtime) = sync::runtime() else { return };
+    let Some(runtime) = sync::runtime() else {
+        // It was taken out of its runtime meanwhile: what was not for it must not answer it.
+        places.into_iter().for_each(|at| all[at] = Some(Told::Again));
+        return;
+    };
     let told = Wait::begin(again, join, runtime).await;
     for (at, told) in places.into_iter().zip(told) {
         all[at] = told;
