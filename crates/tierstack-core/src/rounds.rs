@@ -4,6 +4,8 @@
 //! 2. While a round trip is under way, items gather: for as long as it takes, but no longer than a set time for each that
 //!    is under way, and no more than fill a batch. So a burst becomes few rounds, and a slow one holds nobody up for long.
 //! 3. No more round trips are under way than the limit.
+//! 4. Where round trips are short, none takes more than half of many keys: while what is below looks one half up, the other
+//!    half is sent, or told. All in one would have each side wait for the other.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) at_once: usize,
     /// While so many are, items gather this long at most for each of them.
     pub(crate) gather_for: Duration,
+    /// A round of more keys than these takes no more than half of those that wait or are looked up.
+    pub(crate) whole: usize,
 }
 
 /// What whoever changed the queue has to start.
@@ -40,6 +44,8 @@ pub(crate) struct Rounds<T> {
     /// Keys of the items that wait.
     keys: usize,
     under_way: usize,
+    /// Keys that those under way have taken.
+    looked_up: usize,
     /// Of those under way, how many have not taken their items yet.
     starting: usize,
     gathering: bool,
@@ -48,7 +54,15 @@ pub(crate) struct Rounds<T> {
 
 impl<T> Rounds<T> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Rounds { waiting: VecDeque::new(), keys: 0, under_way: 0, starting: 0, gathering: false, limits }
+        Rounds {
+            waiting: VecDeque::new(),
+            keys: 0,
+            under_way: 0,
+            looked_up: 0,
+            starting: 0,
+            gathering: false,
+            limits,
+        }
     }
 
     /// How long the timer is that is begun now.
@@ -78,16 +92,18 @@ impl<T> Rounds<T> {
         self.next()
     }
 
-    /// The items of a round that was begun: the oldest, and as many more of its kind as fit, in their order.
+    /// The items of a round that was begun: the oldest, and as many more of its kind as fit, in their order. Their keys are to
+    /// be given back by [`ended`](Self::ended).
     pub(crate) fn take(&mut self, of_a_kind: impl Fn(&T, &T) -> bool) -> (Vec<T>, Begin) {
         self.starting -= 1;
         let mut taken: Vec<T> = Vec::with_capacity(self.waiting.len());
+        let most = self.most_keys();
         let mut keys = 0;
         let mut left = VecDeque::new();
         while let Some((size, item)) = self.waiting.pop_front() {
             let fits = match taken.first() {
                 None => true,
-                Some(first) => keys + size <= self.limits.batch && of_a_kind(first, &item),
+                Some(first) => keys + size <= most && of_a_kind(first, &item),
             };
             if fits {
                 keys += size;
@@ -95,7 +111,7 @@ impl<T> Rounds<T> {
             } else {
                 left.push_back((size, item));
             }
-            if keys >= self.limits.batch {
+            if keys >= most {
                 break;
             }
         }
@@ -104,12 +120,20 @@ impl<T> Rounds<T> {
             self.waiting.push_front(item);
         }
         self.keys -= keys;
+        self.looked_up += keys;
         (taken, self.next())
     }
 
-    /// A round trip ended. What waits goes in the next one, at once.
-    pub(crate) fn ended(&mut self) -> Begin {
+    /// Most keys of a round that begins now.
+    fn most_keys(&self) -> usize {
+        let half = (self.keys + self.looked_up).div_ceil(2);
+        half.max(self.limits.whole).min(self.limits.batch)
+    }
+
+    /// A round trip of so many keys ended. What waits goes in the next one, at once.
+    pub(crate) fn ended(&mut self, keys: usize) -> Begin {
         self.under_way -= 1;
+        self.looked_up -= keys;
         self.start_if_waiting()
     }
 
@@ -146,7 +170,13 @@ mod tests {
     use super::*;
 
     fn rounds(batch: usize, in_flight: usize) -> Rounds<char> {
-        Rounds::new(Limits { batch, in_flight, at_once: 1, gather_for: Duration::from_millis(1) })
+        Rounds::new(Limits {
+            batch,
+            in_flight,
+            at_once: 1,
+            gather_for: Duration::from_millis(1),
+            whole: usize::MAX,
+        })
     }
 
     fn take(rounds: &mut Rounds<char>) -> (String, Begin) {
@@ -162,10 +192,10 @@ mod tests {
         assert_eq!(take(&mut rounds), ("ab".into(), Begin::Nothing));
         assert_eq!(rounds.push(1, 'c'), Begin::Timer);
         assert_eq!(rounds.push(1, 'd'), Begin::Nothing, "one timer is enough");
-        assert_eq!(rounds.ended(), Begin::Round, "what waits goes with the end of a round");
+        assert_eq!(rounds.ended(2), Begin::Round, "what waits goes with the end of a round");
         assert_eq!(take(&mut rounds), ("cd".into(), Begin::Nothing));
         assert_eq!(rounds.gathered(), Begin::Nothing, "nothing is left for the timer");
-        assert_eq!(rounds.ended(), Begin::Nothing);
+        assert_eq!(rounds.ended(2), Begin::Nothing);
         assert_eq!(rounds.push(1, 'e'), Begin::Round);
     }
 
@@ -182,7 +212,7 @@ mod tests {
         assert_eq!(take(&mut rounds), ("d".into(), Begin::Nothing));
         assert_eq!(rounds.push(5, 'e'), Begin::Nothing, "three are under way");
         assert_eq!(rounds.waiting_keys(), 5);
-        assert_eq!(rounds.ended(), Begin::Round);
+        assert_eq!(rounds.ended(2), Begin::Round);
         assert_eq!(take(&mut rounds).0, "e", "an item larger than a batch goes alone");
     }
 
@@ -195,7 +225,35 @@ mod tests {
         }
         assert_eq!(take(&mut rounds), ("ace".into(), Begin::Round), "a batch is left");
         assert_eq!(take(&mut rounds), ("BD".into(), Begin::Nothing));
-        assert_eq!(rounds.ended(), Begin::Round);
+        assert_eq!(rounds.ended(3), Begin::Round);
         assert_eq!(take(&mut rounds).0, "f");
+    }
+
+    #[test]
+    fn a_round_takes_no_more_than_half_of_many_keys() {
+        let limits = Limits { batch: 9, in_flight: 4, at_once: 4, gather_for: Duration::ZERO, whole: 3 };
+        let mut rounds = Rounds::new(limits);
+        let push = |rounds: &mut Rounds<char>, count: usize| {
+            ('a'..)
+                .take(count)
+                .map(|item| rounds.push(1, item))
+                .fold(Begin::Nothing, |first, begin| if first == Begin::Nothing { begin } else { first })
+        };
+        assert_eq!(push(&mut rounds, 10), Begin::Round);
+        assert_eq!(take(&mut rounds), ("abcde".into(), Begin::Round), "half of ten");
+        assert_eq!(take(&mut rounds), ("fghij".into(), Begin::Nothing), "half of ten: five are looked up");
+        assert_eq!(rounds.ended(5), Begin::Nothing);
+        assert_eq!(push(&mut rounds, 3), Begin::Round);
+        assert_eq!(take(&mut rounds), ("abc".into(), Begin::Nothing), "half of eight is more");
+        assert_eq!((rounds.ended(5), rounds.ended(3)), (Begin::Nothing, Begin::Nothing));
+        assert_eq!(push(&mut rounds, 3), Begin::Round);
+        assert_eq!(
+            take(&mut rounds),
+            ("abc".into(), Begin::Nothing),
+            "few go together, though nothing is looked up"
+        );
+        assert_eq!(rounds.ended(3), Begin::Nothing);
+        assert_eq!(push(&mut rounds, 24), Begin::Round);
+        assert_eq!(take(&mut rounds).0.len(), 9, "no more than a batch");
     }
 }

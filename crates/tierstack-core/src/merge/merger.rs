@@ -45,6 +45,7 @@ impl<K: Key, V: Send + Sync + 'static> Merger<K, V> {
             in_flight: settings.loads_in_flight,
             at_once: 1,
             gather_for: settings.gather_for,
+            whole: usize::MAX,
         };
         Ok(Merger { rounds: Mutex::new(Rounds::new(limits)), most: settings.max_flights, clock })
     }
@@ -90,7 +91,7 @@ impl<K: Key, V: Send + Sync + 'static> Merger<K, V> {
             Begin::Nothing => {}
             Begin::Round => {
                 // Outside a runtime it is dropped here, and tells those who wait.
-                let place = Place { merger, inner, taken: false };
+                let place = Place { merger, inner, taken: None };
                 if let Ok(runtime) = runtime {
                     runtime.spawn(place.run());
                 }
@@ -126,16 +127,17 @@ impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> Drop for Timer<K, V, S> {
 struct Place<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> {
     merger: Arc<Merger<K, V>>,
     inner: S,
-    taken: bool,
+    /// How many keys it took, when it has.
+    taken: Option<usize>,
 }
 
 impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> Place<K, V, S> {
     fn take(&mut self) -> Vec<Waiting<K, V>> {
-        self.taken = true;
         let (waiting, begin) = self
             .merger
             .rounds()
             .take(|a, b| a.lookup.terms.accept == b.lookup.terms.accept && !a.alone && !b.alone);
+        self.taken = Some(waiting.iter().map(|waiting| waiting.lookup.keys().len()).sum());
         self.merger.begin(begin, &self.inner);
         waiting
     }
@@ -156,11 +158,11 @@ impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> Place<K, V, S> {
 
 impl<K: Key, V: Send + Sync + 'static, S: Inner<K, V>> Drop for Place<K, V, S> {
     fn drop(&mut self) {
-        if !self.taken {
+        if self.taken.is_none() {
             // Never run: those who wait learn it as their part is dropped.
             drop(self.take());
         }
-        let begin = self.merger.rounds().ended();
+        let begin = self.merger.rounds().ended(self.taken.unwrap_or_default());
         self.merger.begin(begin, &self.inner);
     }
 }

@@ -19,6 +19,10 @@ use crate::sync;
 use crate::tier::BoxFuture;
 use crate::{Error, Key, Token};
 
+/// Up to this many keys are read from L2 in one round trip if they can be: below, a round trip costs more than it saves to
+/// look them up while others are told. Measured with 64 tasks: docs/performance.md.
+const READ_WHOLE: usize = 32;
+
 /// The flights of one stack.
 pub struct Flights<K, V> {
     pub(super) table: Table<K, V>,
@@ -68,6 +72,7 @@ impl<K: Key, V: Send + Sync + 'static> Flights<K, V> {
             // A read is short: what is asked meanwhile gathers because few of them are under way.
             at_once: if options.over_l2 { settings.reads_in_flight } else { 1 },
             gather_for: settings.gather_for,
+            whole: if options.over_l2 { READ_WHOLE } else { usize::MAX },
         };
         let join_for = options.over_l2.then_some(join_for);
         let table = Table::new(settings.max_flights, join_for, hearing, limits);

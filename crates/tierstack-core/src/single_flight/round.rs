@@ -153,7 +153,7 @@ impl<K: Key, V: Send + Sync + 'static> Round<K, V> {
 
     fn give_place_back(&mut self) {
         if std::mem::take(&mut self.in_flight) {
-            let begin = self.flights.table.ended();
+            let begin = self.flights.table.ended(&self.batches);
             self.flights.begin(begin);
         }
     }

@@ -282,9 +282,10 @@ impl<K: Key, V> Table<K, V> {
         all.iter().for_each(|asked| asked.unwatch());
     }
 
-    /// The round trip of a round ended.
-    pub(super) fn ended(&self) -> Begin {
-        lock(&self.0).rounds.ended()
+    /// The round trip of a round of `batches` ended.
+    pub(super) fn ended(&self, batches: &[Batch<K, V>]) -> Begin {
+        let keys = batches.iter().map(|batch| batch.led.len()).sum();
+        lock(&self.0).rounds.ended(keys)
     }
 
     /// The timer ended.
