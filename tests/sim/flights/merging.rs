@@ -66,6 +66,29 @@ fn callers_on_two_threads_share_requests() {
     }
 }
 
+/// What L2 holds is read half by half, if it is much: as one half is told, the other is looked up. Little goes in one read.
+#[test]
+fn half_of_what_is_asked_is_read_while_the_other_half_is_told() {
+    in_every_stack(async |rig| {
+        if rig.shape == Shape::NoL2 {
+            return;
+        }
+        ask_all(&rig.films(), 1..=200).await.unwrap().unwrap();
+        // The tier answers at once: what is left then is halved again.
+        for (callers, expected) in [(32, vec![32]), (64, vec![32, 32]), (200, vec![100, 50, 32, 18])] {
+            let films = rig.films();
+            let before = rig.tier.reads().len();
+            let asked: Vec<_> = (1..=callers).map(|key| ask(&films, key)).collect();
+            for found in asked {
+                row(found).await;
+            }
+            // With them goes the record that all rows rest on.
+            let reads: Vec<usize> = rig.tier.reads()[before..].iter().map(|keys| keys - 1).collect();
+            assert_eq!(reads, expected, "of {callers} callers");
+        }
+    });
+}
+
 /// Asks for each of the keys in a task of its own; L2 and the origin reply when every task has asked.
 pub(super) async fn crowd(rig: &Rig, films: &Cache<Film>, keys: impl Iterator<Item = i32>) -> Vec<Found> {
     rig.tier.gate().shut();
