@@ -130,6 +130,11 @@ impl KeyFormat {
 
     /// The texts of many keys, in one buffer; a key over the limit has an error.
     pub fn wire<K: Key>(&self, keys: &[K]) -> Vec<Result<WireKey, Error>> {
+        self.wires(keys).collect()
+    }
+
+    /// The same, cut as they are taken.
+    pub(crate) fn wires<K: Key>(&self, keys: &[K]) -> impl Iterator<Item = Result<WireKey, Error>> + use<K> {
         let mut buffer = Vec::with_capacity(keys.len() * (self.prefix.len() + 24));
         let mut spans = Vec::with_capacity(keys.len());
         for key in keys {
@@ -145,8 +150,8 @@ impl KeyFormat {
             spans.push(span);
         }
         let buffer = Bytes::from(buffer);
-        let cut = |(span, fingerprint)| WireKey { text: buffer.slice(span), fingerprint };
-        spans.into_iter().map(|span| span.map(cut)).collect()
+        let cut = move |(span, fingerprint)| WireKey { text: buffer.slice(span), fingerprint };
+        spans.into_iter().map(move |span| span.map(&cut))
     }
 
     /// The key of a record that belongs to the entity as a whole. `name` is one of ours; no row or query has such a key,

@@ -70,17 +70,22 @@ where
 {
     let (terms, extras) = (lookup.terms, lookup.extras.clone());
     let keys = lookup.into_keys();
-    let wires = options.format.wire(&keys);
+    let wires = options.format.wires(&keys);
     let look = Look { options, terms, extras, inner };
     let mut rows: SmallVec<[(K, Outcome<V>); 1]> = SmallVec::with_capacity(keys.len());
-    let mut asked = Vec::with_capacity(keys.len());
+    // Room for what they depend on, too.
+    let mut asked = Vec::with_capacity(keys.len() + 1);
     let mut places = Vec::with_capacity(keys.len());
     for (place, (key, wire)) in keys.into_iter().zip(wires).enumerate() {
-        rows.push((key, wire.as_ref().map(|_| None).map_err(Clone::clone)));
-        if let Ok(wire) = wire {
-            asked.push(wire);
-            places.push(place);
-        }
+        let known = match wire {
+            Ok(wire) => {
+                asked.push(wire);
+                places.push(place);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        };
+        rows.push((key, known));
     }
     let open = |rows: &[(K, Outcome<V>)], place: usize, wire, miss: Miss| {
         let (key, _) = &rows[place];
