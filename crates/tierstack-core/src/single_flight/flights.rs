@@ -21,7 +21,7 @@ use crate::{Error, Key, Token};
 
 /// Up to this many keys are read from L2 in one round trip if they can be: below, a round trip costs more than it saves to
 /// look them up while others are told. Measured with 64 tasks: docs/performance.md.
-const READ_WHOLE: usize = 32;
+const READ_WHOLE: usize = 16;
 
 /// The flights of one stack.
 pub struct Flights<K, V> {
