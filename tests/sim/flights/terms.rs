@@ -1,12 +1,15 @@
 //! What a lookup asks for holds for it also when others ask for the same key on other terms.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use tests::{End, Film};
 use tierstack_core::{Accept, Age, Answer, Cache, ErrorKind, Level, Lookup};
+use tokio::runtime::Builder;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use super::rig::{Rig, Shape, ask, in_every_stack, is_after, look, pass, row};
+use super::rig::{Held, Rig, Shape, ask, in_every_stack, is_after, look, pass, poll_once, row};
 
 /// Lookups of key 1 on several terms at the same instant, in that order; the answers in the same.
 async fn at_once(
@@ -113,6 +116,26 @@ fn a_lookup_for_fresh_rows_follows_nobody_to_a_stale_one() {
             rig.origin.end_script();
         }
     });
+}
+
+/// Nor if it can't ask once more, as it was taken out of its runtime before it was polled again: that is an error.
+#[test]
+fn a_lookup_taken_out_of_its_runtime_is_not_answered_by_a_stale_row() {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let mut fresh: Option<Held<_>> = None;
+    runtime.block_on(async {
+        let films = stale(&Rig::new(Shape::NoL1)).await;
+        let plain = ask(&films, 1);
+        yield_now().await;
+        let fresh: &mut Held<_> = fresh
+            .insert(Box::pin(async move { crate::shop::look(&films, one().accept(Accept::Fresh)).await }));
+        assert!(poll_once(fresh).is_pending(), "it follows");
+        row(plain).await;
+    });
+    let told = fresh.as_mut().map(poll_once);
+    let Some(Poll::Ready(Err(error))) = told else { panic!("it was told what was for another: {told:?}") };
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    assert!(error.to_string().contains("runtime"), "{error}");
 }
 
 /// If the load fails, those that take a stale row have it, also if they follow the one for fresh rows, which has the error.
