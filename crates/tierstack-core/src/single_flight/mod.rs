@@ -7,7 +7,8 @@
 //!    timer, until the first of them passes, or something else could hold it up: from then on each looks after its own.
 //! 3. What is led while a round trip is under way goes in the next one, together; a lone caller waits for no timer. Rounds
 //!    are bounded in keys and in number ([`Settings::max_batch`](crate::Settings::max_batch), `reads_in_flight`,
-//!    `loads_in_flight`).
+//!    `loads_in_flight`); a read of L2 takes no more than half of many keys, so that one half is looked up while the other is
+//!    told.
 //! 4. A key is told as soon as it is known: found in L2, it doesn't wait for another's load.
 //! 5. An error goes to all who wait, and is not kept. A panic is an error. A round whose runtime ended is asked again.
 //! 6. What is found is published in L1 by the round, once, under a reservation taken before it asked. Who missed there just
