@@ -5,7 +5,8 @@
 //!    is under way, and no more than fill a batch. So a burst becomes few rounds, and a slow one holds nobody up for long.
 //! 3. No more round trips are under way than the limit.
 //! 4. Where round trips are short, none takes more than half of many keys: while what is below looks one half up, the other
-//!    half is sent, or told. All in one would have each side wait for the other.
+//!    half is sent, or told. All in one would have each side wait for the other. What it leaves goes whole: halved again and
+//!    again, a burst would end in ever smaller rounds.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub(crate) struct Rounds<T> {
     under_way: usize,
     /// Keys that those under way have taken.
     looked_up: usize,
+    /// The round before left what the next one takes whole.
+    halved: bool,
     /// Of those under way, how many have not taken their items yet.
     starting: usize,
     gathering: bool,
@@ -59,6 +62,7 @@ impl<T> Rounds<T> {
             keys: 0,
             under_way: 0,
             looked_up: 0,
+            halved: false,
             starting: 0,
             gathering: false,
             limits,
@@ -121,11 +125,15 @@ impl<T> Rounds<T> {
         }
         self.keys -= keys;
         self.looked_up += keys;
+        self.halved = most < self.limits.batch && !self.waiting.is_empty();
         (taken, self.next())
     }
 
     /// Most keys of a round that begins now.
     fn most_keys(&self) -> usize {
+        if self.halved {
+            return self.limits.batch;
+        }
         let half = (self.keys + self.looked_up).div_ceil(2);
         half.max(self.limits.whole).min(self.limits.batch)
     }
@@ -255,5 +263,8 @@ mod tests {
         assert_eq!(rounds.ended(3), Begin::Nothing);
         assert_eq!(push(&mut rounds, 24), Begin::Round);
         assert_eq!(take(&mut rounds).0.len(), 9, "no more than a batch");
+        assert_eq!(rounds.ended(9), Begin::Nothing, "a round starts already");
+        assert_eq!((take(&mut rounds).0.len(), rounds.ended(8)), (8, Begin::Nothing), "half of fifteen");
+        assert_eq!(take(&mut rounds).0.len(), 7, "what that left goes whole, though nothing is looked up");
     }
 }
