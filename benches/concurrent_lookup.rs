@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,8 +20,6 @@ use tokio::sync::OnceCell;
 
 /// Tasks that read L2.
 const READERS: usize = 64;
-/// Reads of each.
-const READS: usize = 50;
 /// Keys that are in L2.
 const WARM: i32 = 10_000;
 /// Rows of the table; each cold key is used once.
@@ -67,28 +65,41 @@ fn films_over(url: &str, namespace: &str, origin: Origin<Film>) -> Result<Cache<
     Ok(Namespace::builder(namespace).l2(RedisTier::new(settings)?).build()?.cache().origin(origin).build()?)
 }
 
-/// Runs `READERS` tasks, each of which awaits `READS` lookups, one after another.
-fn readers<F, Fut>(runtime: &Runtime, read: F)
+/// Runs so many tasks for a time, each of which awaits one read after another, told its own number and the read's. Says how
+/// many reads they made.
+fn readers<F, Fut>(runtime: &Runtime, tasks: usize, time: Duration, read: F) -> u64
 where
-    F: Fn(i32) -> Fut + Clone + Send + 'static,
+    F: Fn(usize, usize) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + Send,
 {
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..READERS)
+        let ended = Arc::new(AtomicBool::new(false));
+        let tasks: Vec<_> = (0..tasks)
             .map(|task| {
-                let read = read.clone();
+                let (read, ended) = (read.clone(), Arc::clone(&ended));
                 tokio::spawn(async move {
-                    for step in 0..READS {
-                        // Every task goes through the keys in an order of its own.
-                        read((task * 7_919 + step * 104_729) as i32 % WARM).await;
+                    let mut step = 0;
+                    while !ended.load(Ordering::Relaxed) {
+                        read(task, step).await;
+                        step += 1;
                     }
+                    step as u64
                 })
             })
             .collect();
+        tokio::time::sleep(time).await;
+        ended.store(true, Ordering::Relaxed);
+        let mut reads = 0;
         for task in tasks {
-            task.await.expect("a reader doesn't panic");
+            reads += task.await.expect("a reader doesn't panic");
         }
-    });
+        reads
+    })
+}
+
+/// Every task goes through the keys in an order of its own.
+fn key_of(task: usize, step: usize) -> i32 {
+    ((task * 7_919 + step * 104_729) % WARM as usize) as i32
 }
 
 /// What row 3 reads: rows that L2 holds, as ours and as those of a program without tierstack.
@@ -116,31 +127,51 @@ impl Warm {
         Ok(Warm { films, connection })
     }
 
-    fn ours(&self, runtime: &Runtime) {
+    fn ours(&self, runtime: &Runtime, time: Duration) -> u64 {
         let films = self.films.clone();
-        readers(runtime, move |key| {
+        readers(runtime, READERS, time, move |task, step| {
             let films = films.clone();
-            async move { drop(black_box(films.get(key).await.expect("L2 is up"))) }
-        });
+            async move { drop(black_box(films.get(key_of(task, step)).await.expect("L2 is up"))) }
+        })
     }
 
-    fn by_hand(&self, runtime: &Runtime) {
+    fn by_hand(&self, runtime: &Runtime, time: Duration) -> u64 {
         let connection = self.connection.clone();
-        readers(runtime, move |key| {
+        readers(runtime, READERS, time, move |task, step| {
             let mut connection = connection.clone();
-            async move { read_by_hand(&mut connection, key).await }
+            async move { read_by_hand(&mut connection, key_of(task, step)).await }
+        })
+    }
+
+    /// As many keys at once, by tasks that each read `KEYS_OF_ONE`, and tell nobody.
+    fn by_mget(&self, runtime: &Runtime, time: Duration) -> u64 {
+        const KEYS_OF_ONE: usize = 16;
+        let connection = self.connection.clone();
+        let reads = readers(runtime, READERS / KEYS_OF_ONE, time, move |task, step| {
+            let mut connection = connection.clone();
+            async move {
+                let mut mget = redis::cmd("MGET");
+                for reader in task * KEYS_OF_ONE..(task + 1) * KEYS_OF_ONE {
+                    mget.arg(hand_key(key_of(reader, step)));
+                }
+                let rows: Vec<Vec<u8>> = mget.query_async(&mut connection).await.expect("Redis is up");
+                for bytes in rows {
+                    black_box(rmp_serde::from_slice::<Film>(&bytes).expect("it was written so"));
+                }
+            }
         });
+        reads * KEYS_OF_ONE as u64
     }
 }
 
-const READ: u64 = (READERS * READS) as u64;
 const ONE_CONNECTION: &str = "GET on one multiplexed connection";
 
 /// Row 3 where one thread does all, and the other core is for Redis.
 fn l2_hits_by_one_thread(runtime: &Runtime, url: &str) -> Result<()> {
     let warm = Warm::new(runtime, url)?;
     let what = "L2 hits by 64 tasks of one thread";
-    pair(3, what, ONE_CONNECTION, None).run(|| warm.by_hand(runtime), || warm.ours(runtime), READ);
+    pair(3, what, ONE_CONNECTION, None)
+        .run_for(|time| warm.by_hand(runtime, time), |time| warm.ours(runtime, time));
     Ok(())
 }
 
@@ -150,25 +181,25 @@ fn l2_hits(runtime: &Runtime, url: &str) -> Result<()> {
     let pool =
         deadpool_redis::Config::from_url(url).builder()?.max_size(16).runtime(PoolRuntime::Tokio1).build()?;
     let what = "L2 hits by 64 tasks";
-    pair(3, what, ONE_CONNECTION, Some(0.5)).run(|| warm.by_hand(runtime), || warm.ours(runtime), READ);
+    pair(3, what, ONE_CONNECTION, Some(0.5))
+        .run_for(|time| warm.by_hand(runtime, time), |time| warm.ours(runtime, time));
     // What is left of the floor if 16 tasks' keys go in one MGET, and nobody is told apart: as fast as this can be.
     let what = "the same by 4 tasks, MGET of 16 by hand";
-    pair(3, what, ONE_CONNECTION, None).run(
-        || warm.by_hand(runtime),
-        || mget_readers(runtime, &warm.connection),
-        READ,
-    );
+    pair(3, what, ONE_CONNECTION, None)
+        .run_for(|time| warm.by_hand(runtime, time), |time| warm.by_mget(runtime, time));
     let what = "L2 hits by 64 tasks (beside a pool)";
-    pair(3, what, "GET on a pool of 16", Some(0.5)).run(
-        || {
+    pair(3, what, "GET on a pool of 16", Some(0.5)).run_for(
+        |time| {
             let pool = pool.clone();
-            readers(runtime, move |key| {
+            readers(runtime, READERS, time, move |task, step| {
                 let pool = pool.clone();
-                async move { read_by_hand(&mut pool.get().await.expect("the pool is up"), key).await }
-            });
+                async move {
+                    let mut connection = pool.get().await.expect("the pool is up");
+                    read_by_hand(&mut connection, key_of(task, step)).await;
+                }
+            })
         },
-        || warm.ours(runtime),
-        READ,
+        |time| warm.ours(runtime, time),
     );
     let stats = warm.films.stats();
     assert_eq!(stats.l2_failures, 0, "Redis did not answer: {stats:?}");
@@ -177,34 +208,6 @@ fn l2_hits(runtime: &Runtime, url: &str) -> Result<()> {
 
 fn hand_key(key: i32) -> String {
     format!("hand:film:{key}")
-}
-
-/// As many reads as [`readers`] make, by 4 tasks that each read 16 keys at once.
-fn mget_readers(runtime: &Runtime, connection: &MultiplexedConnection) {
-    const KEYS: usize = 16;
-    runtime.block_on(async {
-        let tasks: Vec<_> = (0..READERS / KEYS)
-            .map(|task| {
-                let mut connection = connection.clone();
-                tokio::spawn(async move {
-                    for step in 0..READS {
-                        let mut mget = redis::cmd("MGET");
-                        for reader in task * KEYS..(task + 1) * KEYS {
-                            mget.arg(hand_key((reader * 7_919 + step * 104_729) as i32 % WARM));
-                        }
-                        let rows: Vec<Vec<u8>> =
-                            mget.query_async(&mut connection).await.expect("Redis is up");
-                        for bytes in rows {
-                            black_box(rmp_serde::from_slice::<Film>(&bytes).expect("it was written so"));
-                        }
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.expect("a reader doesn't panic");
-        }
-    });
 }
 
 async fn read_by_hand(connection: &mut impl redis::aio::ConnectionLike, key: i32) {

@@ -7,6 +7,8 @@ use crate::record::{Row, write_row};
 
 /// A slice is made long enough that a tick of the clock and a switch of threads don't show.
 const SLICE: Duration = Duration::from_millis(8);
+/// A slice of tasks that are there all the time: long, beside what they take to begin and to end.
+const LONG_SLICE: Duration = Duration::from_millis(100);
 /// Pairs that are measured; the median of their ratios is the figure.
 const PAIRS: usize = 31;
 
@@ -29,29 +31,31 @@ impl Pair {
     /// Runs both, `operations` at each call, and keeps the ratio of time per operation.
     pub fn run(self, mut floor: impl FnMut(), mut ours: impl FnMut(), operations: u64) {
         let repeat = calls_per_slice(&mut floor).max(calls_per_slice(&mut ours));
+        let nanos = |took: Duration| took.as_nanos() as f64 / (f64::from(repeat) * operations as f64);
+        self.compare(|| nanos(slice(&mut floor, repeat)), || nanos(slice(&mut ours, repeat)));
+    }
+
+    /// Runs both for a time at each call, and keeps the ratio of time per operation; each says how many it made. For tasks
+    /// that are to be there all the time: with a number for each, the slowest would run alone in the end.
+    pub fn run_for(self, mut floor: impl FnMut(Duration) -> u64, mut ours: impl FnMut(Duration) -> u64) {
+        self.compare(|| nanos_of_each(&mut floor), || nanos_of_each(&mut ours));
+    }
+
+    /// Compares what they say that an operation takes.
+    fn compare(self, mut floor: impl FnMut() -> f64, mut ours: impl FnMut() -> f64) {
         let mut ratios = Vec::with_capacity(PAIRS);
         let (mut floors, mut all_ours) = (Vec::with_capacity(2 * PAIRS), Vec::with_capacity(2 * PAIRS));
         for _ in 0..PAIRS {
-            let first = slice(&mut floor, repeat);
-            let second = slice(&mut ours, repeat);
-            let third = slice(&mut ours, repeat);
-            let fourth = slice(&mut floor, repeat);
-            ratios.push((second + third).as_secs_f64() / (first + fourth).as_secs_f64());
+            let (first, second, third, fourth) = (floor(), ours(), ours(), floor());
+            ratios.push((second + third) / (first + fourth));
             floors.extend([first, fourth]);
             all_ours.extend([second, third]);
         }
-        ratios.sort_by(f64::total_cmp);
-        let nanos = |slices: &mut Vec<Duration>| {
-            slices.sort();
-            slices[slices.len() / 2].as_nanos() as f64 / (f64::from(repeat) * operations as f64)
-        };
-        self.keep(
-            ratios[PAIRS / 2],
-            ratios[PAIRS / 10],
-            ratios[PAIRS - 1 - PAIRS / 10],
-            nanos(&mut floors),
-            nanos(&mut all_ours),
-        );
+        for all in [&mut ratios, &mut floors, &mut all_ours] {
+            all.sort_by(f64::total_cmp);
+        }
+        let (low, high) = (ratios[PAIRS / 10], ratios[PAIRS - 1 - PAIRS / 10]);
+        self.keep(ratios[PAIRS / 2], low, high, floors[PAIRS], all_ours[PAIRS]);
     }
 
     /// Keeps a ratio that was counted, not timed.
@@ -88,6 +92,13 @@ fn slice(work: &mut impl FnMut(), repeat: u32) -> Duration {
         work();
     }
     start.elapsed()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures time, and decides nothing by it")]
+fn nanos_of_each(work: &mut impl FnMut(Duration) -> u64) -> f64 {
+    let start = Instant::now();
+    let operations = work(LONG_SLICE);
+    start.elapsed().as_nanos() as f64 / operations as f64
 }
 
 fn calls_per_slice(work: &mut impl FnMut()) -> u32 {
