@@ -27,8 +27,8 @@ pub(crate) struct TierSync {
 impl TierSync {
     /// An instant of the tier on our clock.
     pub(super) fn moment(&self, tier_ms: u64) -> Moment {
-        let ahead = i128::from(tier_ms) - i128::from(self.tier_ms);
-        self.at.plus_ms(i64::try_from(ahead).unwrap_or(if ahead > 0 { i64::MAX } else { i64::MIN }))
+        let by = i64::try_from(tier_ms.abs_diff(self.tier_ms)).unwrap_or(i64::MAX);
+        self.at.plus_ms(if tier_ms < self.tier_ms { -by } else { by })
     }
 
     /// An instant of our clock on the tier's.

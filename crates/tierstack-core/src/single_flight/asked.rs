@@ -41,10 +41,9 @@ pub(super) struct Asked<K, V> {
 }
 
 /// How far a lookup is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Every slot is filled.
-    Told,
+pub(super) enum Progress<V> {
+    /// Every slot is filled: it has left.
+    Told(AllTold<V>),
     /// It waits, and is woken by its deadline at the latest.
     Watched,
     /// It waits, and has to watch its deadline itself.
@@ -72,7 +71,8 @@ impl<K, V> Asked<K, V> {
     ) -> Self {
         let causes = Causes::current();
         let part_of = causes.span().map(|_| PartOf::default());
-        let told: AllTold<V> = keys.iter().map(|_| None).collect();
+        let mut told = AllTold::with_capacity(keys.len());
+        keys.iter().for_each(|_| told.push(None));
         let slots = Slots { left: told.len(), told, waker: None, watched: true, left_alone: false };
         Asked { keys, terms, extras, causes, part_of, of, slots: Mutex::new(slots) }
     }
@@ -100,19 +100,6 @@ impl<K, V> Asked<K, V> {
         0
     }
 
-    /// How far it is; whoever asked last is woken when that changes.
-    pub(super) fn progress(&self, cx: &mut Context<'_>) -> Progress {
-        let mut slots = lock(&self.slots);
-        if slots.left == 0 {
-            return Progress::Told;
-        }
-        match &mut slots.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            empty => *empty = Some(cx.waker().clone()),
-        }
-        if slots.watched { Progress::Watched } else { Progress::Unwatched }
-    }
-
     /// Lets it look after its own deadline.
     pub(super) fn unwatch(&self) {
         let mut slots = lock(&self.slots);
@@ -130,22 +117,53 @@ impl<K, V> Asked<K, V> {
 }
 
 /// The lookup's own hold: when it is dropped, nobody waits there any more.
-pub(super) struct Waiting<K, V>(pub(super) Arc<Asked<K, V>>);
+pub(super) struct Waiting<K, V> {
+    pub(super) asked: Arc<Asked<K, V>>,
+    has_left: bool,
+}
 
 impl<K, V> Waiting<K, V> {
-    /// Leaves, with what the slots hold, in one step: nobody must find them taken and the lookup there. Empty ones are late.
-    pub(super) fn leave(&self) -> AllTold<V> {
-        let mut slots = lock(&self.0.slots);
-        slots.left_alone = true;
-        let (told, waker) = (std::mem::take(&mut slots.told), slots.waker.take());
+    pub(super) fn new(asked: Arc<Asked<K, V>>) -> Self {
+        Waiting { asked, has_left: false }
+    }
+
+    /// How far it is; whoever asked last is woken when that changes.
+    pub(super) fn progress(&mut self, cx: &mut Context<'_>) -> Progress<V> {
+        let mut slots = lock(&self.asked.slots);
+        if slots.left == 0 {
+            self.has_left = true;
+            return Progress::Told(slots.leave());
+        }
+        match &mut slots.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
+        if slots.watched { Progress::Watched } else { Progress::Unwatched }
+    }
+
+    /// Leaves, with what the slots hold; empty ones are late.
+    pub(super) fn leave(&mut self) -> AllTold<V> {
+        self.has_left = true;
+        let mut slots = lock(&self.asked.slots);
+        let (told, waker) = (slots.leave(), slots.waker.take());
         drop(slots);
         drop(waker);
         told
     }
 }
 
+impl<V> Slots<V> {
+    /// In one step with taking them: nobody must find them taken and the lookup there.
+    fn leave(&mut self) -> AllTold<V> {
+        self.left_alone = true;
+        std::mem::take(&mut self.told)
+    }
+}
+
 impl<K, V> Drop for Waiting<K, V> {
     fn drop(&mut self) {
-        drop(self.leave());
+        if !self.has_left {
+            drop(self.leave());
+        }
     }
 }

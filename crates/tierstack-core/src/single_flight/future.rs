@@ -51,7 +51,7 @@ impl<K: Key, V: Send + Sync + 'static> Future for ResponseFuture<K, V> {
                 Stage::New(asked) => Stage::begin(asked.take().expect("not polled after it was ready"))?,
                 Stage::Waits(wait, join) => {
                     let told = ready!(Pin::new(&mut *wait).poll(cx));
-                    let asked = &wait.waiting.0;
+                    let asked = &wait.waiting.asked;
                     if !told.iter().flatten().any(|told| is_for_others(told, &asked.terms)) {
                         return Poll::Ready(Ok(answers(asked, told)));
                     }
@@ -104,14 +104,14 @@ impl<K, V> Unpin for Wait<K, V> {}
 impl<K: Key, V: Send + Sync + 'static> Wait<K, V> {
     /// Enters a lookup into the table, and starts what is to be started.
     fn begin(asked: Asked<K, V>, join: Join, runtime: sync::RuntimeId) -> Self {
-        let waiting = Waiting(sync::Arc::new(asked));
-        let asked = &*waiting.0;
+        let waiting = Waiting::new(sync::Arc::new(asked));
+        let asked = &*waiting.asked;
         let flights = &asked.of.flights;
         let now = flights.options.clock.coarse();
         let store = flights.store.as_ref().filter(|_| asked.terms.read_l1 && join == Join::Any);
         let known = |key: &K| store?.answer(key, now, asked.terms.accept);
         let Entered { begin, followed, refused, follows } =
-            flights.table.enter(&waiting.0, join, (now, runtime), known);
+            flights.table.enter(&waiting.asked, join, (now, runtime), known);
         flights.begin(begin);
         let counters = &flights.options.counters;
         counters.add(Event::Follow, followed);
@@ -125,24 +125,25 @@ impl<K, V> Future for Wait<K, V> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AllTold<V>> {
         let Wait { waiting, follows, timer } = &mut *self;
-        let asked = &waiting.0;
-        match asked.progress(cx) {
-            Progress::Told => {}
+        let told = match waiting.progress(cx) {
+            Progress::Told(told) => told,
             Progress::Watched => return Poll::Pending,
             Progress::Unwatched => {
+                let asked = &waiting.asked;
                 if timer.is_none() {
                     let deadline = asked.terms.deadline.unwrap_or(Moment::NEVER);
                     *timer = asked.of.flights.options.clock.timer(deadline).map(Box::pin);
                 }
                 let Some(timer) = timer else { return Poll::Pending };
                 ready!(timer.as_mut().poll(cx));
+                // What is known by then is told.
+                waiting.leave()
             }
-        }
+        };
         if !follows.is_empty() {
-            asked.causes.link(follows.iter().filter_map(|part_of| part_of.get().copied()));
+            waiting.asked.causes.link(follows.iter().filter_map(|part_of| part_of.get().copied()));
         }
-        // Late or not, what is known by then is told.
-        Poll::Ready(waiting.leave())
+        Poll::Ready(told)
     }
 }
 
@@ -209,8 +210,11 @@ fn is_fit<V>(outcome: &Outcome<V>, terms: &Terms) -> bool {
 }
 
 fn answers<K: Key, V>(asked: &Asked<K, V>, told: AllTold<V>) -> Answers<K, V> {
-    let rows = asked.keys.iter().zip(told);
-    Answers::new(rows.map(|(key, told)| (key.clone(), outcome(told, &asked.terms))).collect())
+    let mut rows = SmallVec::with_capacity(told.len());
+    for (key, told) in asked.keys.iter().zip(told) {
+        rows.push((key.clone(), outcome(told, &asked.terms)));
+    }
+    Answers::new(rows)
 }
 
 fn outcome<V>(told: Option<Told<V>>, terms: &Terms) -> Outcome<V> {
