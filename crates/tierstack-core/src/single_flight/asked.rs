@@ -119,6 +119,7 @@ impl<K, V> Asked<K, V> {
 /// The lookup's own hold: when it is dropped, nobody waits there any more.
 pub(super) struct Waiting<K, V> {
     pub(super) asked: Arc<Asked<K, V>>,
+    /// What the slots say too: here it is read without their lock.
     has_left: bool,
 }
 
