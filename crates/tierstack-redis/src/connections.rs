@@ -9,7 +9,7 @@ use tierstack_core::{Error, ErrorKind};
 
 use crate::RedisSettings;
 use crate::settings::invalid;
-use crate::slot::Slot;
+use crate::slot::{Connecting, Slot};
 use crate::{address, fault};
 
 /// Slots for connections, opened as they are needed.
@@ -43,13 +43,14 @@ impl Connections {
                 settings.connections
             )));
         }
-        let slot = || Arc::new(Slot::new(pool.clone(), Arc::clone(settings)));
+        let connecting = Arc::new(Connecting::new(pool, Arc::clone(settings)));
+        let slot = || Arc::new(Slot::new(Arc::clone(&connecting)));
         let slots = std::iter::repeat_with(slot).take(settings.connections).collect();
         Ok(Connections { slots, next: AtomicUsize::new(0) })
     }
 
-    /// Sends a pipeline on the next connection; gives one reply for each of its commands. If the connection is lost, what
-    /// `again` gives is sent once more.
+    /// Sends a pipeline on the next connection, or on one that is open; gives one reply for each of its commands. If the
+    /// connection is lost, what `again` gives is sent once more.
     ///
     /// # Cancel safety
     /// The request may or may not take effect, and disturbs no other.
@@ -64,8 +65,22 @@ impl Connections {
                 "redis is reached from within a tokio runtime only: poll the request in one",
             ));
         }
+        self.next().send(pipeline, again).await
+    }
+
+    /// The next slot. While that has no connection and another has, that other, and the next is opened behind the request: so
+    /// none waits for a connect, or fails by it, that needn't.
+    fn next(&self) -> &Arc<Slot> {
         // There is at least one: the settings were checked.
-        let place = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-        self.slots[place].send(pipeline, again).await
+        let count = self.slots.len();
+        let place = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        let next = &self.slots[place];
+        if next.is_open() {
+            return next;
+        }
+        let mut others = (1..count).map(|by| &self.slots[(place + by) % count]);
+        let Some(open) = others.find(|slot| slot.is_open()) else { return next };
+        next.open_behind();
+        open
     }
 }

@@ -14,7 +14,7 @@ use crate::address;
 ///
 /// ```
 /// let mut settings = tierstack_redis::RedisSettings::new("redis://127.0.0.1:6379");
-/// settings.connections = 2;
+/// settings.connections = 4;
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -23,8 +23,8 @@ pub struct RedisSettings {
     /// Where Redis is: `redis://[user][:password@]host[:port][/database]`, or `unix:///path?db=0`. Default:
     /// `redis://127.0.0.1:6379`.
     pub url: String,
-    /// How many connections are kept. One carries all requests of a process at once, and beats four: its requests share
-    /// the system calls. More of them help only where large rows hold up small ones. Default: 1.
+    /// How many connections are kept. Each carries any number of requests at once; a task of its own writes them and parses
+    /// the replies. Reads go half by half, and each half has one. Default: 2.
     pub connections: usize,
     /// What opening a connection may take: name, TCP, password and database. Default: 1 s.
     pub connect_timeout: Duration,
@@ -56,7 +56,7 @@ impl RedisSettings {
     pub fn new(url: impl Into<String>) -> Self {
         RedisSettings {
             url: url.into(),
-            connections: 1,
+            connections: 2,
             connect_timeout: Duration::from_secs(1),
             retry_connect_after: Duration::from_millis(100),
             response_timeout: Duration::from_secs(1),

@@ -1,10 +1,12 @@
-//! The place of one connection: opened when it is first needed, by one caller at a time, and again when it failed.
+//! The place of one connection: opened when it is first needed, by one caller of the tier at a time, and again when it failed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_redis::{Pool, PoolError};
 use redis::{Pipeline, Value};
 use tierstack_core::{Error, ErrorKind};
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::RedisSettings;
@@ -13,23 +15,67 @@ use crate::link::{Link, SilenceLimits};
 
 /// One place for a connection.
 pub(crate) struct Slot {
-    pool: Pool,
-    settings: Arc<RedisSettings>,
-    state: Mutex<State>,
-    /// Held by the task that connects.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    link: Mutex<Option<Arc<Link>>>,
+    connecting: Arc<Connecting>,
 }
 
-#[derive(Default)]
-struct State {
-    link: Option<Arc<Link>>,
+/// What the slots of a tier share: one of them connects at a time, and a failure is known to all.
+pub(crate) struct Connecting {
+    pool: Pool,
+    settings: Arc<RedisSettings>,
+    /// Held by the task that connects.
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// When connecting failed last, and why.
-    failed: Option<(Instant, Error)>,
+    failed: Mutex<Option<(Instant, Error)>>,
+}
+
+impl Connecting {
+    pub(crate) fn new(pool: Pool, settings: Arc<RedisSettings>) -> Self {
+        Connecting { pool, settings, turn: Arc::default(), failed: Mutex::default() }
+    }
+
+    async fn connect(&self) -> Result<Arc<Link>, Error> {
+        let RedisSettings { connect_timeout, response_timeout, replace_after_timeouts, .. } = *self.settings;
+        let opened = match tokio::time::timeout(connect_timeout, self.pool.get()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(PoolError::Backend(error))) => Err(fault::connection(error)),
+            Ok(Err(error)) => Err(Error::with_source(
+                ErrorKind::Unavailable,
+                "the pool gives no connection to redis",
+                error,
+            )),
+            Err(_) => Err(too_slow()),
+        };
+        *lock(&self.failed) = opened.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        let limits = SilenceLimits { requests: replace_after_timeouts, lasts: response_timeout };
+        Ok(Arc::new(Link::new(opened?, response_timeout, limits)))
+    }
+
+    /// A failure that is too recent to try again.
+    fn failed(&self) -> Option<Error> {
+        let failed = lock(&self.failed);
+        let (at, error) = failed.as_ref()?;
+        (at.elapsed() < self.settings.retry_connect_after).then(|| error.clone())
+    }
 }
 
 impl Slot {
-    pub(crate) fn new(pool: Pool, settings: Arc<RedisSettings>) -> Self {
-        Slot { pool, settings, state: Mutex::default(), turn: Arc::default() }
+    pub(crate) fn new(connecting: Arc<Connecting>) -> Self {
+        Slot { link: Mutex::default(), connecting }
+    }
+
+    /// Whether there is a connection that is not known to have failed.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open_link().is_some()
+    }
+
+    /// Connects behind the request at hand, if nobody connects already.
+    pub(crate) fn open_behind(self: &Arc<Self>) {
+        if let Ok(turn) = Arc::clone(&self.connecting.turn).try_lock_owned()
+            && self.known().is_none()
+        {
+            drop(self.connect(turn));
+        }
     }
 
     /// Sends a pipeline; gives one reply for each of its commands, errors of the server among them. If the connection is
@@ -73,82 +119,56 @@ impl Slot {
         if let Some(known) = self.known() {
             return known;
         }
-        let connect = tokio::time::timeout(self.settings.connect_timeout, self.open());
+        let connect = tokio::time::timeout(self.connecting.settings.connect_timeout, self.open());
         connect.await.unwrap_or_else(|_| Err(too_slow()))
     }
 
     /// The connection there is, or the failure that is too recent to try again.
     fn known(&self) -> Option<Result<Arc<Link>, Error>> {
-        let mut state = self.state();
-        if let Some(link) = &state.link {
-            if !link.is_wedged() {
-                return Some(Ok(Arc::clone(link)));
-            }
-            link.retire();
-            state.link = None;
-        }
-        match &state.failed {
-            Some((at, error)) if at.elapsed() < self.settings.retry_connect_after => Some(Err(error.clone())),
-            _ => None,
-        }
+        self.open_link().map(Ok).or_else(|| self.connecting.failed().map(Err))
     }
 
-    /// Connects in a task of its own, as a caller that gives up early must not undo a slow connect for all others. The
-    /// task ends within the connect timeout.
+    fn open_link(&self) -> Option<Arc<Link>> {
+        let mut link = lock(&self.link);
+        if link.as_ref().is_some_and(|link| link.is_wedged())
+            && let Some(wedged) = link.take()
+        {
+            wedged.retire();
+        }
+        link.clone()
+    }
+
     async fn open(self: &Arc<Self>) -> Result<Arc<Link>, Error> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let turn = Arc::clone(&self.connecting.turn).lock_owned().await;
         if let Some(known) = self.known() {
             return known;
         }
-        let slot = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let _turn = turn;
-            slot.connect().await
-        });
-        task.await.unwrap_or_else(|_| {
+        self.connect(turn).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable, "the runtime ended while it connected to redis"))
         })
     }
 
-    async fn connect(&self) -> Result<Arc<Link>, Error> {
-        let RedisSettings { connect_timeout, response_timeout, replace_after_timeouts, .. } = *self.settings;
-        let opened = match tokio::time::timeout(connect_timeout, self.pool.get()).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(PoolError::Backend(error))) => Err(fault::connection(error)),
-            Ok(Err(error)) => Err(Error::with_source(
-                ErrorKind::Unavailable,
-                "the pool gives no connection to redis",
-                error,
-            )),
-            Err(_) => Err(too_slow()),
-        };
-        let mut state = self.state();
-        match opened {
-            Ok(connection) => {
-                let limits = SilenceLimits { requests: replace_after_timeouts, lasts: response_timeout };
-                let link = Arc::new(Link::new(connection, response_timeout, limits));
-                *state = State { link: Some(Arc::clone(&link)), failed: None };
-                Ok(link)
-            }
-            Err(error) => {
-                state.failed = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
+    /// Connects in a task of its own, as a caller that gives up early must not undo a slow connect for all others. The
+    /// task ends within the connect timeout.
+    fn connect(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> JoinHandle<Result<Arc<Link>, Error>> {
+        let slot = Arc::clone(self);
+        tokio::spawn(async move {
+            let _turn = turn;
+            let link = slot.connecting.connect().await?;
+            *lock(&slot.link) = Some(Arc::clone(&link));
+            Ok(link)
+        })
     }
 
     /// Gives that connection up, unless another one has taken its place.
     fn retire(&self, link: &Arc<Link>) {
         link.retire();
-        let mut state = self.state();
-        if state.link.as_ref().is_some_and(|there| Arc::ptr_eq(there, link)) {
-            state.link = None;
-        }
+        lock(&self.link).take_if(|there| Arc::ptr_eq(there, link));
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn too_slow() -> Error {

@@ -353,7 +353,7 @@ async fn a_pool_brings_no_bus() {
     let rig = Rig::new();
     let config = deadpool_redis::Config::from_url(rig.redis.url());
     let pool =
-        config.builder().unwrap().max_size(1).runtime(deadpool_redis::Runtime::Tokio1).build().unwrap();
+        config.builder().unwrap().max_size(2).runtime(deadpool_redis::Runtime::Tokio1).build().unwrap();
     let tier = RedisTier::from_pool(pool, RedisSettings::default()).unwrap();
     let films = rig.films_over(tier);
     films.get(1).await.unwrap();

@@ -152,7 +152,7 @@ async fn a_wedged_connection_is_replaced_even_if_callers_give_up_early() {
     })
     .await;
     let mut settings = RedisSettings::new(url);
-    settings.response_timeout = Duration::from_millis(300);
+    (settings.connections, settings.response_timeout) = (1, Duration::from_millis(300));
     let tier = RedisTier::new(settings).unwrap();
     let key = &keys(1)[0];
     let mut failures = 0;
@@ -179,7 +179,9 @@ async fn a_slow_connect_outlives_its_callers() {
         }
     })
     .await;
-    let tier = RedisTier::new(RedisSettings::new(url)).unwrap();
+    let mut settings = RedisSettings::new(url);
+    settings.connections = 1;
+    let tier = RedisTier::new(settings).unwrap();
     let key = &keys(1)[0];
     let mut failures = 0;
     while tokio::time::timeout(Duration::from_millis(40), read(&tier, key)).await.is_err() {
@@ -188,6 +190,31 @@ async fn a_slow_connect_outlives_its_callers() {
     }
     assert!(failures >= 3);
     assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+/// A connection that can't be had, as Redis takes no more of them, costs nothing while another stands; it is tried again
+/// behind the requests, now and then.
+#[tokio::test]
+async fn a_connection_that_cannot_be_had_costs_nothing_beside_another() {
+    let redis = Redis::start().unwrap();
+    let target = redis.url();
+    let (url, count) = stand_in(move |nth, stream| {
+        let target = target.clone();
+        async move { if nth == 0 { pass_on(target, stream).await } else { Ok(()) } }
+    })
+    .await;
+    let mut settings = RedisSettings::new(url);
+    (settings.connections, settings.retry_connect_after) = (3, Duration::from_millis(100));
+    let tier = RedisTier::new(settings).unwrap();
+    let key = &keys(1)[0];
+    let began = Instant::now();
+    let mut requests = 0;
+    while began.elapsed() < Duration::from_millis(450) {
+        assert_eq!(read(&tier, key).await.unwrap(), None);
+        requests += 1;
+    }
+    let attempts = count.load(Ordering::SeqCst) - 1;
+    assert!(requests > 100 && (2..=6).contains(&attempts), "{attempts} attempts for {requests} requests");
 }
 
 /// While nobody answers, requests fail at once, and attempts to connect are far between.
