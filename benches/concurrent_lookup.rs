@@ -105,7 +105,8 @@ fn key_of(task: usize, step: usize) -> i32 {
 /// What row 3 reads: rows that L2 holds, as ours and as those of a program without tierstack.
 struct Warm {
     films: Cache<Film>,
-    connection: MultiplexedConnection,
+    /// As many as ours keeps.
+    connections: [MultiplexedConnection; 2],
 }
 
 impl Warm {
@@ -114,17 +115,18 @@ impl Warm {
             Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, film(key))).collect())
         });
         let films = films_over(url, "hits", origin)?;
-        let connection = runtime.block_on(redis::Client::open(url)?.get_multiplexed_async_connection())?;
+        let connect = || runtime.block_on(redis::Client::open(url)?.get_multiplexed_async_connection());
+        let connections = [connect()?, connect()?];
         runtime.block_on(async {
             films.objects_by_pks(0..WARM).await?;
             let mut sets = redis::pipe();
             for key in 0..WARM {
                 sets.cmd("SET").arg(hand_key(key)).arg(rmp_serde::to_vec_named(&film(key))?).ignore();
             }
-            sets.query_async::<()>(&mut connection.clone()).await?;
+            sets.query_async::<()>(&mut connections[0].clone()).await?;
             anyhow::Ok(())
         })?;
-        Ok(Warm { films, connection })
+        Ok(Warm { films, connections })
     }
 
     fn ours(&self, runtime: &Runtime, time: Duration) -> u64 {
@@ -135,10 +137,11 @@ impl Warm {
         })
     }
 
-    fn by_hand(&self, runtime: &Runtime, time: Duration) -> u64 {
-        let connection = self.connection.clone();
+    /// Each by a GET, on so many of the connections.
+    fn by_hand(&self, runtime: &Runtime, time: Duration, connections: usize) -> u64 {
+        let connections = self.connections[..connections].to_vec();
         readers(runtime, READERS, time, move |task, step| {
-            let mut connection = connection.clone();
+            let mut connection = connections[task % connections.len()].clone();
             async move { read_by_hand(&mut connection, key_of(task, step)).await }
         })
     }
@@ -146,7 +149,7 @@ impl Warm {
     /// As many keys at once, by tasks that each read `KEYS_OF_ONE`, and tell nobody.
     fn by_mget(&self, runtime: &Runtime, time: Duration) -> u64 {
         const KEYS_OF_ONE: usize = 16;
-        let connection = self.connection.clone();
+        let connection = self.connections[0].clone();
         let reads = readers(runtime, READERS / KEYS_OF_ONE, time, move |task, step| {
             let mut connection = connection.clone();
             async move {
@@ -171,7 +174,7 @@ fn l2_hits_by_one_thread(runtime: &Runtime, url: &str) -> Result<()> {
     let warm = Warm::new(runtime, url)?;
     let what = "L2 hits by 64 tasks of one thread";
     pair(3, what, ONE_CONNECTION, None)
-        .run_for(|time| warm.by_hand(runtime, time), |time| warm.ours(runtime, time));
+        .run_for(|time| warm.by_hand(runtime, time, 1), |time| warm.ours(runtime, time));
     Ok(())
 }
 
@@ -182,11 +185,13 @@ fn l2_hits(runtime: &Runtime, url: &str) -> Result<()> {
         deadpool_redis::Config::from_url(url).builder()?.max_size(16).runtime(PoolRuntime::Tokio1).build()?;
     let what = "L2 hits by 64 tasks";
     pair(3, what, ONE_CONNECTION, Some(0.5))
-        .run_for(|time| warm.by_hand(runtime, time), |time| warm.ours(runtime, time));
+        .run_for(|time| warm.by_hand(runtime, time, 1), |time| warm.ours(runtime, time));
+    pair(3, what, "GET on two multiplexed connections", Some(0.5))
+        .run_for(|time| warm.by_hand(runtime, time, 2), |time| warm.ours(runtime, time));
     // What is left of the floor if 16 tasks' keys go in one MGET, and nobody is told apart: as fast as this can be.
     let what = "the same by 4 tasks, MGET of 16 by hand";
     pair(3, what, ONE_CONNECTION, None)
-        .run_for(|time| warm.by_hand(runtime, time), |time| warm.by_mget(runtime, time));
+        .run_for(|time| warm.by_hand(runtime, time, 1), |time| warm.by_mget(runtime, time));
     let what = "L2 hits by 64 tasks (beside a pool)";
     pair(3, what, "GET on a pool of 16", Some(0.5)).run_for(
         |time| {
