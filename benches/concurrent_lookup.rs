@@ -186,7 +186,8 @@ fn l2_hits(runtime: &Runtime, url: &str) -> Result<()> {
     let what = "L2 hits by 64 tasks";
     pair(3, what, ONE_CONNECTION, Some(0.5))
         .run_for(|time| warm.by_hand(runtime, time, 1), |time| warm.ours(runtime, time));
-    pair(3, what, "GET on two multiplexed connections", Some(0.5))
+    let beside_two = "L2 hits by 64 tasks (beside two)";
+    pair(3, beside_two, "GET on two multiplexed connections", Some(0.5))
         .run_for(|time| warm.by_hand(runtime, time, 2), |time| warm.ours(runtime, time));
     // What is left of the floor if 16 tasks' keys go in one MGET, and nobody is told apart: as fast as this can be.
     let what = "the same by 4 tasks, MGET of 16 by hand";
