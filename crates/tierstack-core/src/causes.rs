@@ -61,9 +61,9 @@ impl Causes {
         Causes((!is_empty).then(|| Arc::new(Parts { ids, span, others })))
     }
 
-    /// Whether a batch is among them.
-    pub(crate) fn contain(&self, batch: u64) -> bool {
-        self.0.as_ref().and_then(|parts| parts.ids.as_ref()).is_some_and(|ids| ids.contains(&batch))
+    /// The batches, by their ids.
+    pub(crate) fn batches(&self) -> &[u64] {
+        self.0.as_ref().and_then(|parts| parts.ids.as_deref()).unwrap_or_default()
     }
 
     /// The span that what is done now is part of.

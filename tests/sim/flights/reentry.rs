@@ -10,6 +10,8 @@ use tests::{Film, film};
 use tierstack_core::{BoxFuture, Cache, Error, ErrorKind, L1, Lookup, Namespace, Origin, loader_fn};
 use tokio::time::Instant;
 
+use crate::shop;
+
 use super::rig::{Found, Rig, Shape, ask, in_every_stack, is_after, kind, look, pass, row};
 
 /// What the load of a key does first, with the caches there are by name.
@@ -236,10 +238,49 @@ fn a_loader_may_ask_for_other_keys() {
     });
 }
 
-/// A lookup past L2 is joined by nobody, so a loader that asks for its own key past L2, in a lookup past L2, isn't known for
-/// one that waits for itself. It ends, as so many loads under way are the most there may be.
+/// So is one whose lookup nobody joins: a lookup past L2, or one that an invalidation has detached; by whichever lookup it asks.
 #[test]
-fn a_loader_that_asks_past_l2_for_its_own_key_ends_by_the_deadline() {
+fn a_loader_that_asks_for_its_own_key_in_a_lookup_of_its_own_is_told_at_once() {
+    let past: Asks = |caches| {
+        Box::pin(async move { shop::look(&caches.films("a"), Lookup::one(1).skip_l2()).await.map(drop) })
+    };
+    let plainly: Asks = |caches| Box::pin(async move { caches.get("a", 1).await.map(drop) });
+    let after_a_write: Asks = |caches| {
+        Box::pin(async move {
+            caches.films("a").invalidate([1]).await?;
+            caches.get("a", 1).await.map(drop)
+        })
+    };
+    let past_after_a_write: Asks = |caches| {
+        Box::pin(async move {
+            caches.films("a").invalidate_all().await?;
+            shop::look(&caches.films("a"), Lookup::one(1).skip_l2()).await.map(drop)
+        })
+    };
+    for (past_l2, asks) in [
+        (true, past),
+        (true, plainly),
+        (true, after_a_write),
+        (false, after_a_write),
+        (false, past_after_a_write),
+    ] {
+        in_every_stack(async |rig| {
+            let caches = Caches::new(&rig, [(("a", 1), asks)]);
+            let lookup = if past_l2 { Lookup::one(1).skip_l2() } else { Lookup::one(1) };
+            let began = Instant::now();
+            let told = look(&caches.films("a"), lookup).await.unwrap().unwrap_err();
+            assert_eq!(told.kind(), ErrorKind::Loader, "{told}");
+            is_after(began, 0);
+            assert_eq!(caches.films("a").stats().loads, 1);
+            caches.works_again().await;
+        });
+    }
+}
+
+/// In a task of its own, past L2, it isn't even a follower of the load that it is part of: each of its loads asks for one more.
+/// They end, as so many loads under way are the most there may be.
+#[test]
+fn a_loader_that_asks_past_l2_in_another_task_ends_by_the_deadline() {
     in_every_stack(async |rig| {
         let past: Asks = |caches| {
             Box::pin(

@@ -28,8 +28,6 @@ pub(super) type PartOf = Arc<std::sync::OnceLock<SpanId>>;
 /// One key of a batch under way.
 pub(super) struct Flight<K, V> {
     pub(super) batch: u64,
-    /// Its leader's slot.
-    pub(super) slot: u32,
     pub(super) began: Moment,
     /// The subscription under which an invalidation would detach it.
     pub(super) heard: u32,

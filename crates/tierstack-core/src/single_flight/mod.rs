@@ -20,6 +20,7 @@
 //! 8. A load that asks for a key it is itself loaded for, through whatever caches, fails at once.
 
 mod asked;
+mod detached;
 mod flight;
 mod flights;
 mod future;

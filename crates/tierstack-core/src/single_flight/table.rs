@@ -1,7 +1,7 @@
 //! The flight table: which keys are being looked up, by whom, and who waits for them.
 //!
-//! One lock guards it all. A key that is led stands in `joinable`, until its flight ends or is detached; a detached flight
-//! goes on for those who wait for it already.
+//! One lock guards it all. A key that is led stands in `joinable`, until its flight ends or is detached; then, or if it is led
+//! for one caller only, its flight stands in `detached` until it ends.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::asked::{Asked, Told};
+use super::detached::Detached;
 use super::flight::{Flight, Follower, Join, PartOf};
 use crate::bus::Hearing;
 use crate::causes::{Causes, batch_ids};
@@ -76,6 +77,16 @@ impl<K, V> State<K, V> {
     }
 }
 
+impl<K: Key, V> State<K, V> {
+    /// Whether one of `batches` leads `key`, and has not ended it.
+    fn is_led_by(&self, key: &K, batches: &[u64]) -> bool {
+        // Few lookups are part of a load.
+        !batches.is_empty()
+            && (self.joinable.get(key).is_some_and(|flight| batches.contains(&flight.batch))
+                || self.detached.is_led_by(key, batches))
+    }
+}
+
 /// A lookup is linked to so many of the rounds that it follows, at most.
 const MOST_LINKS: usize = 32;
 
@@ -84,8 +95,7 @@ pub(super) struct Table<K, V>(Mutex<State<K, V>>);
 struct State<K, V> {
     /// The flight that a lookup of the key may join.
     joinable: HashMap<K, Flight<K, V>, Hasher>,
-    /// Followers of flights that nobody may join any more, by batch and slot.
-    detached: HashMap<(u64, u32), Vec<Follower<K, V>>>,
+    detached: Detached<K, V>,
     /// Keys led and not ended, detached ones too.
     keys: usize,
     /// Most of them.
@@ -121,7 +131,7 @@ impl<K: Key, V> Table<K, V> {
     ) -> Self {
         Table(Mutex::new(State {
             joinable: HashMap::default(),
-            detached: HashMap::new(),
+            detached: Detached::new(),
             keys: 0,
             most,
             join_for,
@@ -145,6 +155,7 @@ impl<K: Key, V> Table<K, V> {
         known: impl Fn(&K) -> Option<Answer<V>>,
     ) -> Entered {
         let Asked { keys, terms, causes, part_of, .. } = &**asked;
+        let loaded_for = causes.batches();
         let mut told: Vec<(u32, Told<V>)> = Vec::new();
         let (mut followed, mut refused) = (0, 0);
         let mut follows: Vec<PartOf> = Vec::new();
@@ -161,24 +172,27 @@ impl<K: Key, V> Table<K, V> {
         let mut is_watched = in_one_runtime;
         for (slot, key) in keys.iter().enumerate() {
             let slot = slot as u32;
+            if state.is_led_by(key, loaded_for) {
+                told.push((slot, Told::Outcome(Err(waits_for_itself()))));
+                continue;
+            }
+            let flight = || Flight {
+                batch: id,
+                began: now,
+                heard: generation,
+                will_load: !terms.read_l2,
+                accept: terms.accept,
+                part_of: part_of.clone(),
+                watched_until: is_led_watched.then_some(deadline),
+                followers: Vec::new(),
+            };
             let leads = if matches!(join, Join::Private | Join::Alone) {
-                if state.joinable.get(key).is_some_and(|there| causes.contain(there.batch)) {
-                    told.push((slot, Told::Outcome(Err(waits_for_itself()))));
-                    continue;
+                let leads = state.keys < state.most;
+                if leads {
+                    state.detached.add(key.clone(), flight());
                 }
-                state.keys < state.most
+                leads
             } else {
-                let flight = || Flight {
-                    batch: id,
-                    slot,
-                    began: now,
-                    heard: generation,
-                    will_load: !terms.read_l2,
-                    accept: terms.accept,
-                    part_of: part_of.clone(),
-                    watched_until: is_led_watched.then_some(deadline),
-                    followers: Vec::new(),
-                };
                 let place_of_key = state.joinable.entry(key.clone());
                 if matches!(place_of_key, Place::Vacant(_))
                     && let Some(answer) = known(key)
@@ -187,10 +201,6 @@ impl<K: Key, V> Table<K, V> {
                     continue;
                 }
                 match place_of_key {
-                    Place::Occupied(there) if causes.contain(there.get().batch) => {
-                        told.push((slot, Told::Outcome(Err(waits_for_itself()))));
-                        continue;
-                    }
                     Place::Occupied(mut there)
                         if there.get().takes(join, terms.accept, now, state.join_for, heard) =>
                     {
@@ -204,7 +214,7 @@ impl<K: Key, V> Table<K, V> {
                     }
                     _ if state.keys >= state.most => false,
                     Place::Occupied(mut there) => {
-                        detach(&mut state.detached, there.insert(flight()));
+                        state.detached.add(key.clone(), there.insert(flight()));
                         true
                     }
                     Place::Vacant(free) => {
@@ -307,7 +317,7 @@ impl<K: Key, V> Table<K, V> {
     ) -> usize {
         let mut followed: Vec<(usize, Vec<Follower<K, V>>)> = Vec::new();
         let mut state = lock(&self.0);
-        for (at, (FlightId { key, batch, slot }, _)) in told.iter().enumerate() {
+        for (at, (FlightId { key, batch, .. }, _)) in told.iter().enumerate() {
             let batch = &batches[*batch as usize];
             let key = &keys[*key as usize];
             let followers = match state.joinable.remove(key) {
@@ -316,7 +326,7 @@ impl<K: Key, V> Table<K, V> {
                     if let Some(other) = other {
                         state.joinable.insert(key.clone(), other);
                     }
-                    state.detached.remove(&(batch.id, *slot)).unwrap_or_default()
+                    state.detached.end(key, batch.id)
                 }
             };
             if !followers.is_empty() {
@@ -353,7 +363,7 @@ impl<K: Key, V> Table<K, V> {
     pub(super) fn detach(&self, key: &K) {
         let mut state = lock(&self.0);
         if let Some(flight) = state.joinable.remove(key) {
-            detach(&mut state.detached, flight);
+            state.detached.add(key.clone(), flight);
         }
     }
 
@@ -361,42 +371,37 @@ impl<K: Key, V> Table<K, V> {
     pub(super) fn detach_all(&self) {
         let mut state = lock(&self.0);
         let State { joinable, detached, .. } = &mut *state;
-        for (_, flight) in joinable.drain() {
-            detach(detached, flight);
+        for (key, flight) in joinable.drain() {
+            detached.add(key, flight);
         }
     }
 
-    /// How many keys are led, and how many flights have followers that only their end can tell.
+    /// How many keys are led, and of how many there is a flight, each that was detached counted once more.
     #[cfg(all(test, shuttle))]
     pub(super) fn len(&self) -> (usize, usize) {
         let state = lock(&self.0);
-        (state.keys, state.joinable.len() + state.detached.len())
+        (state.keys, state.joinable.len() + state.detached.keys())
     }
 }
 
 /// Adds who waits for the flights of a batch, which no round watches from now on.
 fn who_wait<K: Key, V>(
     joinable: &mut HashMap<K, Flight<K, V>, Hasher>,
-    detached: &HashMap<(u64, u32), Vec<Follower<K, V>>>,
+    detached: &Detached<K, V>,
     batch: &Batch<K, V>,
     all: &mut Vec<Arc<Asked<K, V>>>,
 ) {
     all.push(Arc::clone(&batch.asked));
     for slot in &batch.led {
-        let followers = match joinable.get_mut(&batch.asked.keys[*slot as usize]) {
+        let key = &batch.asked.keys[*slot as usize];
+        let followers = match joinable.get_mut(key) {
             Some(own) if own.batch == batch.id => {
                 own.watched_until = None;
-                Some(&own.followers)
+                &*own.followers
             }
-            _ => detached.get(&(batch.id, *slot)),
+            _ => detached.followers(key, batch.id),
         };
-        all.extend(followers.into_iter().flatten().map(|follower| Arc::clone(&follower.asked)));
-    }
-}
-
-fn detach<K, V>(detached: &mut HashMap<(u64, u32), Vec<Follower<K, V>>>, flight: Flight<K, V>) {
-    if !flight.followers.is_empty() {
-        detached.insert((flight.batch, flight.slot), flight.followers);
+        all.extend(followers.iter().map(|follower| Arc::clone(&follower.asked)));
     }
 }
 
