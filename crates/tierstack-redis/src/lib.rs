@@ -12,9 +12,9 @@
 //! 4. *Nothing at a key is trusted.* Bytes that are no record, and keys of another type, count as nothing there, and are
 //!    replaced. A record of an unknown format version is left alone by a lease, and replaced by an invalidation.
 //! 5. *Few connections.* Two ([`connections`](RedisSettings::connections)), taken in turn; each carries any number of
-//!    requests at once. While one isn't open and another is, that other carries its requests too. One connect is under way at a
-//!    time; while Redis is down, requests fail at once for
-//!    [`retry_connect_after`](RedisSettings::retry_connect_after) after each failed one.
+//!    requests at once. While one isn't open and another is, that other carries its requests too. One connect is under way
+//!    at a time; while Redis is down, requests fail at once for [`retry_connect_after`](RedisSettings::retry_connect_after)
+//!    after each failed one.
 //! 6. *A connection that failed, or fell silent, is replaced.* A read, a fill or an
 //!    invalidation that finds its connection closed is sent once more on a new one, an invalidation under another token: the
 //!    first copy may still be on its way. A lease, and an invalidation that claims a right, fails.
