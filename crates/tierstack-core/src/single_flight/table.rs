@@ -176,23 +176,23 @@ impl<K: Key, V> Table<K, V> {
                 told.push((slot, Told::Outcome(Err(waits_for_itself()))));
                 continue;
             }
-            let flight = || Flight {
-                batch: id,
-                began: now,
-                heard: generation,
-                will_load: !terms.read_l2,
-                accept: terms.accept,
-                part_of: part_of.clone(),
-                watched_until: is_led_watched.then_some(deadline),
-                followers: Vec::new(),
-            };
             let leads = if matches!(join, Join::Private | Join::Alone) {
                 let leads = state.keys < state.most;
                 if leads {
-                    state.detached.add(key.clone(), flight());
+                    state.detached.add(key.clone(), id, Vec::new());
                 }
                 leads
             } else {
+                let flight = || Flight {
+                    batch: id,
+                    began: now,
+                    heard: generation,
+                    will_load: !terms.read_l2,
+                    accept: terms.accept,
+                    part_of: part_of.clone(),
+                    watched_until: is_led_watched.then_some(deadline),
+                    followers: Vec::new(),
+                };
                 let place_of_key = state.joinable.entry(key.clone());
                 if matches!(place_of_key, Place::Vacant(_))
                     && let Some(answer) = known(key)
@@ -214,7 +214,8 @@ impl<K: Key, V> Table<K, V> {
                     }
                     _ if state.keys >= state.most => false,
                     Place::Occupied(mut there) => {
-                        state.detached.add(key.clone(), there.insert(flight()));
+                        let before = there.insert(flight());
+                        state.detached.add(key.clone(), before.batch, before.followers);
                         true
                     }
                     Place::Vacant(free) => {
@@ -363,7 +364,7 @@ impl<K: Key, V> Table<K, V> {
     pub(super) fn detach(&self, key: &K) {
         let mut state = lock(&self.0);
         if let Some(flight) = state.joinable.remove(key) {
-            state.detached.add(key.clone(), flight);
+            state.detached.add(key.clone(), flight.batch, flight.followers);
         }
     }
 
@@ -372,7 +373,7 @@ impl<K: Key, V> Table<K, V> {
         let mut state = lock(&self.0);
         let State { joinable, detached, .. } = &mut *state;
         for (key, flight) in joinable.drain() {
-            detached.add(key, flight);
+            detached.add(key, flight.batch, flight.followers);
         }
     }
 
